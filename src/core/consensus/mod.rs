@@ -1,0 +1,5 @@
+//! Agreement on the log.
+
+mod slot;
+
+pub use slot::{Ballot, Lane, Slot};

@@ -1,0 +1,202 @@
+//! The boundary: what goes into a node, and how it acts on the world.
+//!
+//! A runtime gives a [`Node`](super::node::Node) one [`Input`] at a time, and after each group of
+//! inputs that were ready together it calls `flush`, so that what can travel together does. The
+//! node answers only through [`Env`]. The same state, inputs, clock and random values give the
+//! same effects, byte for byte, on every machine and in every build.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+use super::durable::Record;
+use super::id::{NodeId, SessionId};
+use super::protocol::client::{Request, Response};
+use super::protocol::peer::Message;
+
+/// Something that happened outside.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A message from another process, or from this one by way of [`Env::send`].
+    Peer {
+        /// The process that the connection was opened by; the runtime has checked its handshake.
+        from: NodeId,
+        /// What it says.
+        message: Message,
+    },
+    /// A connection to another process has been established: messages to it may arrive.
+    Linked {
+        /// The process at the other end.
+        peer: NodeId,
+        /// Where it was reached: the address that it wants to be known by.
+        addr: String,
+    },
+    /// The connection to another process broke, or cannot be made.
+    Unlinked {
+        /// The process at the other end.
+        peer: NodeId,
+    },
+    /// A client connected.
+    Opened {
+        /// Its connection.
+        session: SessionId,
+    },
+    /// A client asks for something.
+    Client {
+        /// Its connection.
+        session: SessionId,
+        /// What it wants.
+        request: Request,
+    },
+    /// A client will send nothing more but still listens. The node answers what is open, drops
+    /// parked WAITs, and then calls [`Env::finish`].
+    HalfClosed {
+        /// Its connection.
+        session: SessionId,
+    },
+    /// A client is gone: nobody will read its answers.
+    Closed {
+        /// Its connection.
+        session: SessionId,
+    },
+    /// The time given to [`Env::wake_at`] has come. Too early or too often does no harm.
+    Tick,
+}
+
+/// How a node acts on the world.
+///
+/// Nothing here fails and nothing blocks: what cannot be delivered is lost, and whoever waits for
+/// it asks again.
+pub trait Env {
+    /// Time that never goes back; its zero is arbitrary.
+    fn now(&self) -> Time;
+
+    /// A random value, the only kind a node sees.
+    fn random(&mut self) -> u64;
+
+    /// Sends a message to other processes, or to this one (`to` may contain its own id; the
+    /// message comes back as [`Input::Peer`], before inputs from outside).
+    ///
+    /// It may leave only once the record `after` is durable, and may then be lost, repeated,
+    /// delayed or overtaken. `None` waits for nothing.
+    fn send(&mut self, to: &[NodeId], message: Message, after: Option<RecordId>);
+
+    /// Answers a client. Answers of one session keep their order.
+    fn reply(&mut self, session: SessionId, response: Response);
+
+    /// Ends a client's connection once all its answers have been delivered.
+    fn finish(&mut self, session: SessionId);
+
+    /// Appends to the log on disk, in order. Without a data directory each record counts as
+    /// durable at once.
+    fn record(&mut self, record: Record) -> RecordId;
+
+    /// Asks for one [`Input::Tick`] at this time. There is one timer: a later call replaces it.
+    fn wake_at(&mut self, at: Time);
+
+    /// Where a process can be reached, or `None` when there is nothing more to say to it. The
+    /// runtime keeps a connection to each process it has an address of.
+    fn locate(&mut self, peer: NodeId, addr: Option<&str>);
+
+    /// Something has happened that operators ought to know. The runtime logs it.
+    fn notice(&mut self, notice: Notice);
+
+    /// This node must not go on: its state differs from its peers', or it was told so. The runtime
+    /// says why, loudly, closes every connection and ends the process.
+    fn halt(&mut self, reason: Halt);
+}
+
+/// What operators ought to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The node has what it needs to serve clients (once in its life).
+    Ready,
+    /// The node became a member: it votes and takes writes.
+    Joined {
+        /// The file of its slot, such as `/ctl/cal/1`.
+        slot: String,
+    },
+    /// The node is a member no more: it follows, and takes no writes.
+    Left,
+    /// Open slots of another member were taken over, since nothing was heard of them in time.
+    Revoked {
+        /// The owner of the slots.
+        owner: NodeId,
+        /// How many.
+        slots: usize,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Notice::Ready => write!(f, "ready"),
+            Notice::Joined { slot } => write!(f, "member in {slot}"),
+            Notice::Left => write!(f, "no longer a member; following"),
+            Notice::Revoked { owner, slots } => {
+                write!(
+                    f,
+                    "took over {slots} open slots of {owner}, which was not heard in time"
+                )
+            }
+        }
+    }
+}
+
+/// Why a node must stop.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Halt {
+    /// The state differs from a peer's at the same slot.
+    #[error(
+        "the state after slot {slot} differs from that of {peer}: this node stops, so that nobody \
+         reads what was never agreed; start it again to take a fresh copy, and report this"
+    )]
+    Diverged {
+        /// The slot after which the states were compared.
+        slot: u64,
+        /// The other process.
+        peer: NodeId,
+    },
+}
+
+/// The position of a record in the log on disk, from 1.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RecordId(pub u64);
+
+/// A point in time, in microseconds since an arbitrary zero.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// Later than every other.
+    pub const NEVER: Time = Time(u64::MAX);
+
+    /// How long ago `earlier` was; zero if it is yet to come.
+    pub fn since(self, earlier: Time) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Time;
+
+    fn add(self, span: Duration) -> Time {
+        Time(
+            self.0
+                .saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)),
+        )
+    }
+}
+
+impl Sub<Duration> for Time {
+    type Output = Time;
+
+    fn sub(self, span: Duration) -> Time {
+        Time(
+            self.0
+                .saturating_sub(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)),
+        )
+    }
+}

@@ -1,0 +1,7 @@
+//! The protocol between nodes.
+
+mod codec;
+mod message;
+
+pub use codec::{DecodeError, MESSAGE_BYTES_MAX, decode, encode};
+pub use message::{Accepted, Beat, Digest, Message, Promised};

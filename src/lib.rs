@@ -1,0 +1,26 @@
+//! Doozer: a highly available, completely consistent store for small amounts of extremely
+//! important data.
+//!
+//! * [`core`] is all node logic: a deterministic state machine without sockets, clocks, threads
+//!   or files. It acts on the world only through [`core::env::Env`].
+//! * [`runtime`] runs that state machine on tokio sockets; it is what `doozerd` is made of.
+//! * [`client`] is the client library that the `doozer` command uses and programs link to.
+//! * `sim` (feature `sim`) runs whole clusters of the same state machine from one seed.
+//!
+//! Dependencies point one way: binaries use `runtime`, `sim` and `client`, which use `core`.
+
+#[allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "talks to servers over real sockets"
+)]
+pub mod client;
+pub mod core;
+#[allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "connects the node to real sockets and clocks"
+)]
+pub mod runtime;
+#[cfg(feature = "sim")]
+pub mod sim;

@@ -1,0 +1,1 @@
+//! The production runtime: a node on tokio sockets.

@@ -1,0 +1,1 @@
+//! The seeded simulation runtime.

@@ -10,6 +10,7 @@ pub mod env;
 pub mod id;
 pub mod limits;
 pub mod log;
+pub mod membership;
 pub mod node;
 pub mod protocol;
 pub mod store;

@@ -13,4 +13,6 @@ pub mod log;
 pub mod membership;
 pub mod node;
 pub mod protocol;
+pub mod service;
+pub mod state;
 pub mod store;

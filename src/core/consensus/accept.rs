@@ -36,7 +36,11 @@ impl Consensus {
             }
             let epoch = self.epochs.at(slot);
             let (may_propose, votes) = (
-                if ballot.round == 0 { epoch.owner(slot) == from } else { epoch.has(from) },
+                if ballot.round == 0 {
+                    epoch.owner(slot) == from
+                } else {
+                    epoch.has(from)
+                },
                 epoch.has(self.me),
             );
             // I2: round 0 belongs to the owner, and only the owner brings anything in. The others
@@ -67,14 +71,28 @@ impl Consensus {
     /// Accepts, and lets the vote leave with the next flush, once it is durable (I4).
     pub(super) fn accept(&mut self, slot: Slot, ballot: Ballot, entry: &Entry, env: &mut impl Env) {
         let quorum = self.epochs.at(slot).quorum();
-        let state = self.window.get_mut(slot).expect("I6: only slots of the window are accepted");
-        assert!(state.promised.is_none_or(|promised| promised <= ballot), "I4 in slot {slot}");
+        let state = self
+            .window
+            .get_mut(slot)
+            .expect("I6: only slots of the window are accepted");
+        assert!(
+            state.promised.is_none_or(|promised| promised <= ballot),
+            "I4 in slot {slot}"
+        );
         let decided = state.offer(ballot, entry, quorum);
-        if state.accepted.as_ref().is_none_or(|(accepted, _)| *accepted != ballot) {
+        if state
+            .accepted
+            .as_ref()
+            .is_none_or(|(accepted, _)| *accepted != ballot)
+        {
             state.promised = Some(ballot);
             state.accepted = Some((ballot, entry.clone()));
             self.accepted_max = self.accepted_max.max(slot);
-            let record = env.record(Record::Accepted { slot, ballot, entry: entry.clone() });
+            let record = env.record(Record::Accepted {
+                slot,
+                ballot,
+                entry: entry.clone(),
+            });
             self.votes_after = self.votes_after.max(Some(record));
         }
         self.votes.push((slot, ballot));
@@ -89,14 +107,30 @@ impl Consensus {
             return;
         }
         let votes = std::mem::take(&mut self.votes);
-        let first = votes.iter().map(|(slot, _)| *slot).min().expect("there is a vote");
-        let last = votes.iter().map(|(slot, _)| *slot).max().expect("there is a vote");
+        let first = votes
+            .iter()
+            .map(|(slot, _)| *slot)
+            .min()
+            .expect("there is a vote");
+        let last = votes
+            .iter()
+            .map(|(slot, _)| *slot)
+            .max()
+            .expect("there is a vote");
         let mut to = self.others(first, last);
         to.push(self.me);
         let (lane, reserved) = self.lane(env);
         let after: Option<RecordId> = self.votes_after.take().max(reserved);
         let applied = self.applied();
-        env.send(&to, Message::Accepted(Accepted { votes, lane, applied }), after);
+        env.send(
+            &to,
+            Message::Accepted(Accepted {
+                votes,
+                lane,
+                applied,
+            }),
+            after,
+        );
     }
 
     /// A revoker asks for promises.
@@ -120,7 +154,9 @@ impl Consensus {
                 continue;
             }
             let epoch = self.epochs.at(slot);
-            let Some(state) = self.window.get_mut(slot) else { continue };
+            let Some(state) = self.window.get_mut(slot) else {
+                continue;
+            };
             if !epoch.has(from) || !epoch.has(self.me) {
                 continue;
             }
@@ -135,7 +171,10 @@ impl Consensus {
                     fresh.push(slot);
                 }
             }
-            promises.push(Promised { slot, accepted: state.accepted.clone() });
+            promises.push(Promised {
+                slot,
+                accepted: state.accepted.clone(),
+            });
             self.seen = self.seen.max(slot);
             if epoch.owner(slot) == self.me && slot >= self.next {
                 // An own slot that is promised away is no use to this owner.
@@ -144,10 +183,21 @@ impl Consensus {
         }
         let mut after = None;
         if !fresh.is_empty() {
-            after = Some(env.record(Record::Promised { slots: fresh, ballot }));
+            after = Some(env.record(Record::Promised {
+                slots: fresh,
+                ballot,
+            }));
         }
         if !promises.is_empty() || !known.is_empty() {
-            env.send(&[from], Message::Promise { ballot, slots: promises, decided: known }, after);
+            env.send(
+                &[from],
+                Message::Promise {
+                    ballot,
+                    slots: promises,
+                    decided: known,
+                },
+                after,
+            );
         }
     }
 

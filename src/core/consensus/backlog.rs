@@ -66,7 +66,10 @@ impl Backlog {
 
     /// Appends a command of this process. Numbers must be consecutive.
     pub fn push(&mut self, origin: NodeId, seq: Seq, op: Op) {
-        let queue = self.queues.entry(origin).or_insert_with(|| Queue::starting(seq));
+        let queue = self
+            .queues
+            .entry(origin)
+            .or_insert_with(|| Queue::starting(seq));
         assert_eq!(seq, queue.end(), "commands are numbered in order");
         queue.ops.push_back(op);
         self.unsent += 1;
@@ -75,8 +78,13 @@ impl Backlog {
     /// Replaces a command that nobody waits for, so that it takes its place without effect. Copies
     /// of it may have left already.
     pub fn void(&mut self, origin: NodeId, seq: Seq) {
-        let Some(queue) = self.queues.get_mut(&origin) else { return };
-        if let Some(op) = seq.0.checked_sub(queue.first.0).and_then(|i| queue.ops.get_mut(i as usize))
+        let Some(queue) = self.queues.get_mut(&origin) else {
+            return;
+        };
+        if let Some(op) = seq
+            .0
+            .checked_sub(queue.first.0)
+            .and_then(|i| queue.ops.get_mut(i as usize))
         {
             *op = Op::Void;
         }
@@ -86,7 +94,10 @@ impl Backlog {
     /// known or leaves a gap is ignored.
     pub fn forwarded(&mut self, run: Run, last: Seq) {
         let Run { origin, first, ops } = run;
-        let goes_on = self.queues.get(&origin).is_some_and(|queue| first <= queue.end());
+        let goes_on = self
+            .queues
+            .get(&origin)
+            .is_some_and(|queue| first <= queue.end());
         if !goes_on {
             let begin = if first.follows(last) {
                 first
@@ -122,7 +133,10 @@ impl Backlog {
         let origins: Vec<NodeId> = match self.turn {
             Some(turn) => {
                 let later = self.queues.range(turn..).skip_while(|(id, _)| **id == turn);
-                later.chain(self.queues.range(..=turn)).map(|(id, _)| *id).collect()
+                later
+                    .chain(self.queues.range(..=turn))
+                    .map(|(id, _)| *id)
+                    .collect()
             }
             None => self.queues.keys().copied().collect(),
         };
@@ -165,7 +179,9 @@ impl Backlog {
 
     /// Drops what has been applied: commands of `origin` up to `last`.
     pub fn applied(&mut self, origin: NodeId, last: Seq) {
-        let Some(queue) = self.queues.get_mut(&origin) else { return };
+        let Some(queue) = self.queues.get_mut(&origin) else {
+            return;
+        };
         let done = match (last.0 + 1).checked_sub(queue.first.0) {
             Some(done) => (done as usize).min(queue.ops.len()),
             None => return,
@@ -204,7 +220,11 @@ impl Backlog {
     /// the origins find another owner.
     pub fn keep_only(&mut self, origin: NodeId) {
         self.queues.retain(|id, _| *id == origin);
-        self.unsent = self.queues.values().map(|queue| queue.ops.len() - queue.sent).sum();
+        self.unsent = self
+            .queues
+            .values()
+            .map(|queue| queue.ops.len() - queue.sent)
+            .sum();
     }
 
     fn drop_origin(&mut self, origin: NodeId) {
@@ -216,7 +236,12 @@ impl Backlog {
 
 impl Queue {
     fn starting(first: Seq) -> Queue {
-        Queue { first, ops: VecDeque::new(), sent: 0, resent_from: Slot(0) }
+        Queue {
+            first,
+            ops: VecDeque::new(),
+            sent: 0,
+            resent_from: Slot(0),
+        }
     }
 
     fn end(&self) -> Seq {
@@ -229,13 +254,21 @@ pub fn cost(op: &Op) -> usize {
     use crate::core::store::Mutation;
     const FIXED: usize = 16;
     match op {
-        Op::Mutate { mutation: Mutation::Set { path, value, .. }, .. } => {
-            FIXED + path.as_str().len() + value.0.len()
-        }
-        Op::Mutate { mutation: Mutation::Del { path, .. }, .. } => FIXED + path.as_str().len(),
+        Op::Mutate {
+            mutation: Mutation::Set { path, value, .. },
+            ..
+        } => FIXED + path.as_str().len() + value.0.len(),
+        Op::Mutate {
+            mutation: Mutation::Del { path, .. },
+            ..
+        } => FIXED + path.as_str().len(),
         Op::Claim { file, .. } => FIXED + file.as_str().len(),
         Op::Owners { owners, .. } => FIXED + owners.len() * size_of::<NodeId>(),
-        Op::Mutate { mutation: Mutation::Nop, .. } | Op::Void => FIXED,
+        Op::Mutate {
+            mutation: Mutation::Nop,
+            ..
+        }
+        | Op::Void => FIXED,
     }
 }
 
@@ -243,14 +276,21 @@ pub fn cost(op: &Op) -> usize {
 mod tests {
     use super::*;
 
-    const ALL: BatchLimits = BatchLimits { commands: 100, bytes: 10_000 };
+    const ALL: BatchLimits = BatchLimits {
+        commands: 100,
+        bytes: 10_000,
+    };
 
     fn id(n: u8) -> NodeId {
         NodeId([n; 10])
     }
 
     fn run(origin: NodeId, first: u64, count: usize) -> Run {
-        Run { origin, first: Seq(first), ops: vec![Op::Void; count] }
+        Run {
+            origin,
+            first: Seq(first),
+            ops: vec![Op::Void; count],
+        }
     }
 
     #[test]
@@ -260,16 +300,31 @@ mod tests {
             backlog.push(id(1), Seq(seq), Op::Void);
         }
         let two = BatchLimits { commands: 2, ..ALL };
-        assert_eq!(backlog.take(two).map(|b| b.runs), Some(vec![run(id(1), 1, 2)])); // slot 1
-        assert_eq!(backlog.take(two).map(|b| b.runs), Some(vec![run(id(1), 3, 1)])); // slot 2
+        assert_eq!(
+            backlog.take(two).map(|b| b.runs),
+            Some(vec![run(id(1), 1, 2)])
+        ); // slot 1
+        assert_eq!(
+            backlog.take(two).map(|b| b.runs),
+            Some(vec![run(id(1), 3, 1)])
+        ); // slot 2
         assert!(!backlog.has_unsent());
         backlog.lost(id(1), Slot(1), Slot(3));
-        assert_eq!(backlog.take(ALL).map(|b| b.runs), Some(vec![run(id(1), 1, 3)])); // slot 3
+        assert_eq!(
+            backlog.take(ALL).map(|b| b.runs),
+            Some(vec![run(id(1), 1, 3)])
+        ); // slot 3
         backlog.lost(id(1), Slot(2), Slot(4));
-        assert!(!backlog.has_unsent(), "the loss in slot 2 was to be expected");
+        assert!(
+            !backlog.has_unsent(),
+            "the loss in slot 2 was to be expected"
+        );
         backlog.applied(id(1), Seq(2));
         backlog.lost(id(1), Slot(3), Slot(4));
-        assert_eq!(backlog.take(ALL).map(|b| b.runs), Some(vec![run(id(1), 3, 1)]));
+        assert_eq!(
+            backlog.take(ALL).map(|b| b.runs),
+            Some(vec![run(id(1), 3, 1)])
+        );
         backlog.applied(id(1), Seq(3));
         assert!(!backlog.waits_for(id(1)));
     }
@@ -281,7 +336,10 @@ mod tests {
         assert!(!backlog.waits_for(id(2)), "6 and 7 are missing");
         backlog.forwarded(run(id(2), 4, 4), Seq(5));
         backlog.forwarded(run(id(2), 7, 3), Seq(5));
-        assert_eq!(backlog.take(ALL).map(|b| b.runs), Some(vec![run(id(2), 6, 4)]));
+        assert_eq!(
+            backlog.take(ALL).map(|b| b.runs),
+            Some(vec![run(id(2), 6, 4)])
+        );
         backlog.forwarded(run(id(2), 4, 2), Seq(5));
         backlog.applied(id(2), Seq(9));
         backlog.forwarded(run(id(2), 7, 3), Seq(9));
@@ -294,8 +352,10 @@ mod tests {
         backlog.forwarded(run(id(2), 1, 5), Seq(0));
         backlog.forwarded(run(id(3), 1, 5), Seq(0));
         let four = BatchLimits { commands: 4, ..ALL };
-        let firsts: Vec<NodeId> =
-            (0..3).filter_map(|_| backlog.take(four)).map(|batch| batch.runs[0].origin).collect();
+        let firsts: Vec<NodeId> = (0..3)
+            .filter_map(|_| backlog.take(four))
+            .map(|batch| batch.runs[0].origin)
+            .collect();
         assert_eq!(firsts, [id(2), id(3), id(2)]);
     }
 
@@ -304,7 +364,10 @@ mod tests {
         let mut backlog = Backlog::default();
         backlog.push(id(1), Seq(1), Op::Void);
         backlog.push(id(1), Seq(2), Op::Void);
-        let tiny = BatchLimits { commands: 100, bytes: 1 };
+        let tiny = BatchLimits {
+            commands: 100,
+            bytes: 1,
+        };
         assert_eq!(backlog.take(tiny).map(|b| b.runs[0].ops.len()), Some(1));
         assert_eq!(backlog.take(tiny).map(|b| b.runs[0].ops.len()), Some(1));
         assert_eq!(backlog.take(tiny), None);

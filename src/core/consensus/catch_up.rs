@@ -63,7 +63,9 @@ impl Consensus {
     /// Whether entries from this process may be believed: it is a member, or was asked.
     pub fn trusts(&self, from: NodeId) -> bool {
         let (first, last) = (self.window.first(), self.window.last());
-        self.epochs.covering(first, last).any(|epoch| epoch.has(from))
+        self.epochs
+            .covering(first, last)
+            .any(|epoch| epoch.has(from))
             || self.catch_up.source == Some(from)
             || self.catch_up.asked.is_some_and(|(asked, _)| asked == from)
     }
@@ -84,10 +86,15 @@ impl Consensus {
             return;
         }
         let message = if first < self.retained.oldest() {
-            Message::Truncated { oldest: self.retained.oldest() }
+            Message::Truncated {
+                oldest: self.retained.oldest(),
+            }
         } else {
             let entries = self.retained.tail(first, LEARN_SLOTS_MAX, LEARN_BYTES_MAX);
-            Message::Learn { from: first, entries }
+            Message::Learn {
+                from: first,
+                entries,
+            }
         };
         env.send(&[from], message, None);
     }
@@ -105,7 +112,11 @@ impl Consensus {
         if followers.len() >= FOLLOWERS_MAX && !followers.contains_key(&follower) {
             return;
         }
-        let fresh = Follower { sent: Slot(from.0.saturating_sub(1)), from, heard: now };
+        let fresh = Follower {
+            sent: Slot(from.0.saturating_sub(1)),
+            from,
+            heard: now,
+        };
         let known = followers.entry(follower).or_insert_with(|| fresh.clone());
         // It says twice that it is at the same place: what was sent since is lost.
         if known.from == from && known.sent >= from && now.since(known.heard) >= BEAT / 2 {
@@ -123,20 +134,35 @@ impl Consensus {
         }
         let applied = self.applied();
         let now = env.now();
-        self.catch_up.followers.retain(|_, f| now.since(f.heard) <= BEAT * (BEATS_MISSED + 1));
+        self.catch_up
+            .followers
+            .retain(|_, f| now.since(f.heard) <= BEAT * (BEATS_MISSED + 1));
         for (id, follower) in &mut self.catch_up.followers {
             let first = follower.sent.next();
             if first > applied || first.0 > follower.from.0.saturating_add(CREDIT) {
                 continue;
             }
             if first < self.retained.oldest() {
-                env.send(&[*id], Message::Truncated { oldest: self.retained.oldest() }, None);
+                env.send(
+                    &[*id],
+                    Message::Truncated {
+                        oldest: self.retained.oldest(),
+                    },
+                    None,
+                );
                 follower.sent = applied;
                 continue;
             }
             let entries = self.retained.tail(first, LEARN_SLOTS_MAX, LEARN_BYTES_MAX);
             follower.sent = follower.sent.plus(entries.len() as u64);
-            env.send(&[*id], Message::Learn { from: first, entries }, None);
+            env.send(
+                &[*id],
+                Message::Learn {
+                    from: first,
+                    entries,
+                },
+                None,
+            );
         }
     }
 
@@ -146,20 +172,33 @@ impl Consensus {
             self.catch_up.source = None;
             return;
         }
-        let source = self.catch_up.source.filter(|source| !peers.is_silent(*source, now));
+        let source = self
+            .catch_up
+            .source
+            .filter(|source| !peers.is_silent(*source, now));
         self.catch_up.source = source.or_else(|| {
             let random = env.random();
             pick(peers, now, random, |id| self.epochs.latest().has(id))
                 .or_else(|| pick(peers, now, random, |_| true))
         });
         if let Some(source) = self.catch_up.source {
-            env.send(&[source], Message::Follow { from: self.window.first() }, None);
+            env.send(
+                &[source],
+                Message::Follow {
+                    from: self.window.first(),
+                },
+                None,
+            );
         }
     }
 
     /// Asks for entries that others have applied and this node lacks.
     pub(super) fn catch_up(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
-        let furthest = peers.iter().map(|(_, peer)| peer.applied).max().unwrap_or_default();
+        let furthest = peers
+            .iter()
+            .map(|(_, peer)| peer.applied)
+            .max()
+            .unwrap_or_default();
         if furthest > self.applied().plus(BEHIND) {
             self.ask_somebody(now, peers, env);
         }
@@ -168,7 +207,11 @@ impl Consensus {
     /// Asks anybody who is ahead and was heard lately; not always the same one, who might be the
     /// one that does not answer.
     pub(super) fn ask_somebody(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
-        if self.catch_up.asked.is_some_and(|(_, asked)| now.since(asked) < ASK_PAUSE) {
+        if self
+            .catch_up
+            .asked
+            .is_some_and(|(_, asked)| now.since(asked) < ASK_PAUSE)
+        {
             return;
         }
         let applied = self.applied();
@@ -181,13 +224,26 @@ impl Consensus {
 
     fn ask(&mut self, peer: NodeId, now: Time, env: &mut impl Env) {
         self.catch_up.asked = Some((peer, now));
-        env.send(&[peer], Message::Ask { from: self.window.first() }, None);
+        env.send(
+            &[peer],
+            Message::Ask {
+                from: self.window.first(),
+            },
+            None,
+        );
     }
 
     /// Tells a peer outcomes that it does not know.
     pub(super) fn tell(&self, to: NodeId, known: Vec<(Slot, Entry)>, env: &mut impl Env) {
         for (from, entry) in known {
-            env.send(&[to], Message::Learn { from, entries: vec![entry] }, None);
+            env.send(
+                &[to],
+                Message::Learn {
+                    from,
+                    entries: vec![entry],
+                },
+                None,
+            );
         }
     }
 }

@@ -26,7 +26,9 @@ impl Consensus {
             }
             let epoch = self.epochs.at(slot);
             let (member, quorum) = (epoch.index(from), epoch.quorum());
-            let Some(state) = self.window.get_mut(slot) else { continue };
+            let Some(state) = self.window.get_mut(slot) else {
+                continue;
+            };
             // Standbys do not vote, whatever they say.
             let Some(member) = member else { continue };
             if state.decided.is_none()
@@ -71,9 +73,9 @@ impl Consensus {
         if owner == self.me {
             return slot >= self.fence && slot < self.next && !self.own.contains_key(&slot);
         }
-        self.lanes.get(&owner).is_some_and(|lane| {
-            slot >= lane.base && slot < lane.next && !lane.used.contains(&slot)
-        })
+        self.lanes
+            .get(&owner)
+            .is_some_and(|lane| slot >= lane.base && slot < lane.next && !lane.used.contains(&slot))
     }
 
     /// Notes an outcome that a peer knows. Returns whether it is that of the slot to apply next.
@@ -87,7 +89,10 @@ impl Consensus {
 
     pub(super) fn decide(&mut self, slot: Slot, entry: Entry) {
         let owner = self.epochs.at(slot).owner(slot);
-        let state = self.window.get_mut(slot).expect("I6: only slots of the window are decided");
+        let state = self
+            .window
+            .get_mut(slot)
+            .expect("I6: only slots of the window are decided");
         match &state.decided {
             Some(decided) => assert_eq!(*decided, entry, "I1: two outcomes of slot {slot}"),
             None => {
@@ -95,7 +100,10 @@ impl Consensus {
                     && entry != Entry::Skip
                     && slot >= self.fence
                     && !self.own.contains_key(&slot);
-                assert!(!is_own_given_up, "I2: somebody else filled slot {slot} of this owner");
+                assert!(
+                    !is_own_given_up,
+                    "I2: somebody else filled slot {slot} of this owner"
+                );
                 state.decided = Some(entry);
                 self.seen = self.seen.max(slot);
             }
@@ -113,7 +121,9 @@ impl Consensus {
         last: impl Fn(NodeId) -> Seq,
     ) {
         let slot = self.window.first();
-        let (_, entry) = self.next_decided().expect("I9: entries are applied in slot order");
+        let (_, entry) = self
+            .next_decided()
+            .expect("I9: entries are applied in slot order");
         if let Entry::Batch(batch) = &entry {
             for run in &batch.runs {
                 self.backlog.applied(run.origin, last(run.origin));
@@ -140,7 +150,8 @@ impl Consensus {
             for run in &batch.runs {
                 let end = run.first.plus(run.ops.len().saturating_sub(1));
                 if last(run.origin) < end {
-                    self.backlog.lost(run.origin, slot, self.next.max(slot.next()));
+                    self.backlog
+                        .lost(run.origin, slot, self.next.max(slot.next()));
                 }
             }
         }

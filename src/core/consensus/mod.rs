@@ -23,9 +23,6 @@ mod revoke;
 mod slot;
 mod window;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
 
 use backlog::Backlog;
@@ -36,7 +33,7 @@ use window::Window;
 
 use super::env::{Env, RecordId, Time};
 use super::id::NodeId;
-use super::log::Entry;
+use super::log::{Entry, Seq};
 use super::membership::{Epochs, Peers};
 use super::protocol::peer::Digest;
 
@@ -90,6 +87,8 @@ pub struct Consensus {
     reader: Reader,
     retained: Retained,
     catch_up: catch_up::CatchUp,
+    /// Owners whose slots this member took over, since somebody asked.
+    revoked: Vec<NodeId>,
 }
 
 /// An entry that this owner has proposed.
@@ -129,6 +128,7 @@ impl Consensus {
             reader: Reader::default(),
             retained: Retained::new(applied),
             catch_up: catch_up::CatchUp::default(),
+            revoked: Vec::new(),
         }
     }
 
@@ -162,17 +162,45 @@ impl Consensus {
         Some((self.window.first(), self.window.next_decided()?.clone()))
     }
 
+    /// Somebody says that this slot is in use.
+    pub fn on_seen(&mut self, slot: Slot) {
+        self.seen = self.seen.max(slot);
+    }
+
+    /// The connection to a process broke: if the log waits for it, it need not wait for long.
+    pub fn on_unlinked(&mut self, peer: NodeId) {
+        let first = self.window.first();
+        if self.epochs.at(first).owner(first) == peer {
+            self.stall = None;
+        }
+    }
+
+    /// The owners whose slots this member has taken over since the last call.
+    pub fn take_revoked(&mut self) -> Vec<NodeId> {
+        std::mem::take(&mut self.revoked)
+    }
+
+    /// Which own slots this node gives up, for a heartbeat, and the record that it depends on.
+    pub fn statement(&mut self, env: &mut impl Env) -> (Option<Lane>, Option<RecordId>) {
+        self.lane(env)
+    }
+
     /// Installs a state from elsewhere, of after slot `applied`. Promises and own entries of later
-    /// slots are kept.
-    pub fn jump(&mut self, applied: Slot, epochs: Epochs) {
+    /// slots are kept. `last` tells the latest command of each origin that is in effect.
+    pub fn jump(&mut self, applied: Slot, epochs: Epochs, last: impl Fn(NodeId) -> Seq) {
         assert!(applied > self.applied(), "a snapshot of the past");
         self.window.jump(applied);
         self.epochs = epochs;
         self.retained = Retained::new(applied);
-        self.seen = self.seen.max(applied).max(Slot(self.epochs.latest().start.0 - 1));
+        self.seen = self
+            .seen
+            .max(applied)
+            .max(Slot(self.epochs.latest().start.0 - 1));
         self.next = self.next.max(applied.next());
         self.own = self.own.split_off(&applied.next());
-        for origin in self.own_origins() {
+        let origins: Vec<NodeId> = self.backlog.origins().collect();
+        for origin in origins {
+            self.backlog.applied(origin, last(origin));
             self.backlog.resend(origin);
         }
         self.stall = None;
@@ -228,9 +256,5 @@ impl Consensus {
             }
         }
         ids
-    }
-
-    fn own_origins(&self) -> Vec<NodeId> {
-        self.backlog.origins().collect()
     }
 }

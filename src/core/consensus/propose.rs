@@ -53,8 +53,19 @@ impl Consensus {
             return (None, None);
         }
         self.reserve(env);
-        let used = self.own.range(base..self.next).map(|(slot, _)| *slot).collect();
-        (Some(Lane { base, next: self.next, used }), self.reserved_at)
+        let used = self
+            .own
+            .range(base..self.next)
+            .map(|(slot, _)| *slot)
+            .collect();
+        (
+            Some(Lane {
+                base,
+                next: self.next,
+                used,
+            }),
+            self.reserved_at,
+        )
     }
 
     /// Makes sure that everything below `next` is reserved (I3).
@@ -62,7 +73,9 @@ impl Consensus {
         if self.next > self.reserved {
             let alpha = self.window.last().0 - self.window.applied().0;
             self.reserved = self.next.plus(alpha.min(RESERVE_BLOCK_MAX));
-            self.reserved_at = Some(env.record(Record::Reserved { below: self.reserved }));
+            self.reserved_at = Some(env.record(Record::Reserved {
+                below: self.reserved,
+            }));
         }
     }
 
@@ -80,10 +93,19 @@ impl Consensus {
             if self.own.len() >= PIPELINE && slot > self.seen {
                 break;
             }
-            let Some(batch) = self.backlog.take(self.batch) else { break };
+            let Some(batch) = self.backlog.take(self.batch) else {
+                break;
+            };
             let entry = Entry::Batch(batch.into());
             self.next = slot.next();
-            let again = self.own.insert(slot, Own { entry: entry.clone(), sent: now, tries: 1 });
+            let again = self.own.insert(
+                slot,
+                Own {
+                    entry: entry.clone(),
+                    sent: now,
+                    tries: 1,
+                },
+            );
             assert!(again.is_none(), "I3: two entries in slot {slot}");
             self.seen = self.seen.max(slot);
             entries.push((slot, entry));
@@ -123,7 +145,16 @@ impl Consensus {
     ) {
         let (lane, after) = self.lane(env);
         let applied = self.applied();
-        env.send(to, Message::Accept { ballot, entries, lane, applied }, after);
+        env.send(
+            to,
+            Message::Accept {
+                ballot,
+                entries,
+                lane,
+                applied,
+            },
+            after,
+        );
     }
 
     /// The least own slot that may still be used.
@@ -144,15 +175,26 @@ impl Consensus {
             return;
         }
         let owners = &self.epochs.latest().owners;
-        let alive: Vec<NodeId> =
-            owners.iter().copied().filter(|owner| !peers.is_silent(*owner, now)).collect();
+        let alive: Vec<NodeId> = owners
+            .iter()
+            .copied()
+            .filter(|owner| !peers.is_silent(*owner, now))
+            .collect();
         // The nearest owner, and the same one again as long as it lives: commands of one process
         // that come through different owners overtake each other.
-        let keeps = self.forwarded.map(|(owner, _)| owner).filter(|owner| alive.contains(owner));
+        let keeps = self
+            .forwarded
+            .map(|(owner, _)| owner)
+            .filter(|owner| alive.contains(owner));
         let nearest = || {
-            alive.iter().copied().min_by_key(|owner| peers.get(*owner).and_then(|p| p.round_trip()))
+            alive
+                .iter()
+                .copied()
+                .min_by_key(|owner| peers.get(*owner).and_then(|p| p.round_trip()))
         };
-        let Some(owner) = keeps.or_else(nearest) else { return };
+        let Some(owner) = keeps.or_else(nearest) else {
+            return;
+        };
         if keeps.is_none() {
             self.backlog.resend(self.me);
         }
@@ -163,7 +205,9 @@ impl Consensus {
         self.forwarded = Some((owner, since));
         loop {
             let mut budget = self.batch;
-            let Some(run) = self.backlog.take_of(self.me, &mut budget) else { break };
+            let Some(run) = self.backlog.take_of(self.me, &mut budget) else {
+                break;
+            };
             env.send(&[owner], Message::Forward { run }, None);
         }
     }

@@ -63,7 +63,11 @@ impl Reader {
     }
 
     pub fn deadline(&self) -> Time {
-        self.questions.values().map(|q| q.sent + REPEAT).min().unwrap_or(Time::NEVER)
+        self.questions
+            .values()
+            .map(|q| q.sent + REPEAT)
+            .min()
+            .unwrap_or(Time::NEVER)
     }
 }
 
@@ -80,7 +84,9 @@ impl Consensus {
         for question in self.reader.questions.values_mut() {
             question.tickets.retain(|ticket| !is_forgotten(*ticket));
         }
-        self.reader.questions.retain(|_, question| !question.tickets.is_empty());
+        self.reader
+            .questions
+            .retain(|_, question| !question.tickets.is_empty());
     }
 
     pub(super) fn ask_readers(&mut self, now: Time, env: &mut impl Env) {
@@ -90,7 +96,12 @@ impl Consensus {
         self.reader.last += 1;
         let number = self.reader.last;
         let tickets = std::mem::take(&mut self.reader.waiting);
-        let mut question = Question { tickets, asked: BTreeMap::new(), max: Slot(0), sent: now };
+        let mut question = Question {
+            tickets,
+            asked: BTreeMap::new(),
+            max: Slot(0),
+            sent: now,
+        };
         self.widen(number, &mut question, env);
         self.reader.questions.insert(number, question);
     }
@@ -102,7 +113,10 @@ impl Consensus {
         let mut to: Vec<NodeId> = Vec::new();
         for epoch in self.epochs.covering(first, last) {
             if !question.asked.contains_key(&epoch.start) {
-                let asked = Asked { members: epoch.members.clone(), answered: 0 };
+                let asked = Asked {
+                    members: epoch.members.clone(),
+                    answered: 0,
+                };
                 question.asked.insert(epoch.start, asked);
                 to.extend(&epoch.members);
             }
@@ -123,7 +137,9 @@ impl Consensus {
 
     /// A member answers.
     pub fn on_at(&mut self, from: NodeId, number: u64, slot: Slot) {
-        let Some(question) = self.reader.questions.get_mut(&number) else { return };
+        let Some(question) = self.reader.questions.get_mut(&number) else {
+            return;
+        };
         let mut counts = false;
         for asked in question.asked.values_mut() {
             if let Ok(member) = asked.members.binary_search(&from) {
@@ -147,7 +163,11 @@ impl Consensus {
             if !is_answered || question.max > self.applied() {
                 continue;
             }
-            let mut question = self.reader.questions.remove(&number).expect("it was just seen");
+            let mut question = self
+                .reader
+                .questions
+                .remove(&number)
+                .expect("it was just seen");
             if self.widen(number, &mut question, env) {
                 self.reader.questions.insert(number, question);
             } else {
@@ -166,7 +186,11 @@ impl Consensus {
             let mut to: Vec<NodeId> = Vec::new();
             for asked in question.asked.values() {
                 let missing = asked.members.iter().enumerate();
-                to.extend(missing.filter(|(i, _)| asked.answered & (1 << i) == 0).map(|(_, id)| id));
+                to.extend(
+                    missing
+                        .filter(|(i, _)| asked.answered & (1 << i) == 0)
+                        .map(|(_, id)| id),
+                );
             }
             to.sort_unstable();
             to.dedup();

@@ -24,16 +24,23 @@ pub struct Retained {
 impl Retained {
     /// Nothing, after `applied`.
     pub fn new(applied: Slot) -> Retained {
-        Retained { base: applied, entries: VecDeque::new(), bytes: 0 }
+        Retained {
+            base: applied,
+            entries: VecDeque::new(),
+            bytes: 0,
+        }
     }
 
     /// Adds the next slot.
     pub fn push(&mut self, entry: Entry, digest: Digest) {
         let size = match &entry {
             Entry::Skip => 1,
-            Entry::Batch(batch) => {
-                batch.runs.iter().flat_map(|run| &run.ops).map(cost).sum::<usize>()
-            }
+            Entry::Batch(batch) => batch
+                .runs
+                .iter()
+                .flat_map(|run| &run.ops)
+                .map(cost)
+                .sum::<usize>(),
         };
         self.bytes += size;
         self.entries.push_back((entry, digest, size));
@@ -95,7 +102,10 @@ mod tests {
         assert_eq!(retained.oldest(), Slot(11));
         assert_eq!(retained.digest(Slot(11)), Some(Digest(11)));
         assert_eq!(retained.digest(Slot(20)), Some(Digest(20)));
-        assert_eq!((retained.get(Slot(10)), retained.get(Slot(21))), (None, None));
+        assert_eq!(
+            (retained.get(Slot(10)), retained.get(Slot(21))),
+            (None, None)
+        );
         assert_eq!(retained.tail(Slot(18), 100, 100).len(), 3);
         assert_eq!(retained.tail(Slot(11), 4, 100).len(), 4);
         assert_eq!(retained.tail(Slot(21), 4, 100).len(), 0);

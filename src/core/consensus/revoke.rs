@@ -10,7 +10,7 @@ use crate::core::durable::Record;
 use crate::core::env::{Env, Notice, Time};
 use crate::core::id::NodeId;
 use crate::core::log::Entry;
-use crate::core::membership::Peers;
+use crate::core::membership::{Peer, Peers, SUSPICION_FLOOR};
 use crate::core::protocol::peer::{Message, Promised};
 
 /// Longest pause between two attempts at the same slot.
@@ -55,14 +55,22 @@ impl Consensus {
 
     pub(super) fn check_stall(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
         let slot = self.window.first();
-        let is_decided = self.window.get(slot).is_some_and(|state| state.decided.is_some());
+        let is_decided = self
+            .window
+            .get(slot)
+            .is_some_and(|state| state.decided.is_some());
         if is_decided || !self.is_wanted(slot) {
             self.stall = None;
             return;
         }
         if self.stall.as_ref().is_none_or(|stall| stall.slot != slot) {
             let patience = self.patience(slot, peers, env);
-            self.stall = Some(Stall { slot, since: now, patience, asked: false });
+            self.stall = Some(Stall {
+                slot,
+                since: now,
+                patience,
+                asked: false,
+            });
         }
         let Some(stall) = &mut self.stall else { return };
         let waited = now.since(stall.since);
@@ -87,20 +95,13 @@ impl Consensus {
         }
     }
 
-    /// Whether a stalled slot ought to be noticed by a timer that is not set yet.
-    pub fn may_stall(&self) -> bool {
-        self.stall.is_none() && self.is_wanted(self.window.first())
-    }
-
     /// How long the owner of a slot is waited for: the nearer a member follows the owner in the
     /// order of members, the sooner it acts, so that they do not duel.
     fn patience(&self, slot: Slot, peers: &Peers, env: &mut impl Env) -> Duration {
         let epoch = self.epochs.at(slot);
         let owner = epoch.owner(slot);
         let members = epoch.members.len();
-        let base = peers.get(owner).map_or(crate::core::membership::SUSPICION_FLOOR, |peer| {
-            peer.suspicion()
-        });
+        let base = peers.get(owner).map_or(SUSPICION_FLOOR, Peer::suspicion);
         let rank = match (epoch.index(self.me), epoch.index(owner)) {
             // The owner itself comes last: it is busy proposing.
             (Some(me), Some(owner)) if me == owner => members,
@@ -130,19 +131,37 @@ impl Consensus {
         let mut slots = Vec::new();
         let mut slot = first;
         while slot <= last {
-            let is_open = self.window.get(slot).is_some_and(|state| state.decided.is_none());
+            let is_open = self
+                .window
+                .get(slot)
+                .is_some_and(|state| state.decided.is_none());
             if is_open && self.epochs.at(slot).owner(slot) == owner {
                 slots.push(slot);
             }
             slot = slot.next();
         }
         self.round_max += 1;
-        let ballot = Ballot { round: self.round_max, member: self.me };
-        let answers = slots.iter().map(|slot| (*slot, Answers::default())).collect();
-        self.revocation = Some(Revocation { ballot, slots: answers });
-        env.notice(Notice::Revoked { owner, slots: slots.len() });
+        let ballot = Ballot {
+            round: self.round_max,
+            member: self.me,
+        };
+        let answers = slots
+            .iter()
+            .map(|slot| (*slot, Answers::default()))
+            .collect();
+        self.revocation = Some(Revocation {
+            ballot,
+            slots: answers,
+        });
+        self.revoked.push(owner);
+        env.notice(Notice::Revoked {
+            owner,
+            slots: slots.len(),
+        });
         // I5: the round is never used again, not by a later life either.
-        let record = env.record(Record::Round { round: ballot.round });
+        let record = env.record(Record::Round {
+            round: ballot.round,
+        });
         let mut to = self.others(first, last);
         to.push(self.me);
         env.send(&to, Message::Prepare { ballot, slots }, Some(record));
@@ -156,15 +175,25 @@ impl Consensus {
         slots: Vec<Promised>,
         env: &mut impl Env,
     ) {
-        let Some(mut revocation) = self.revocation.take_if(|r| r.ballot == ballot) else { return };
+        let Some(mut revocation) = self.revocation.take_if(|r| r.ballot == ballot) else {
+            return;
+        };
         let mut entries = Vec::new();
         for Promised { slot, accepted } in slots {
-            let Some(answers) = revocation.slots.get_mut(&slot) else { continue };
-            if self.window.get(slot).is_none_or(|state| state.decided.is_some()) {
+            let Some(answers) = revocation.slots.get_mut(&slot) else {
+                continue;
+            };
+            if self
+                .window
+                .get(slot)
+                .is_none_or(|state| state.decided.is_some())
+            {
                 continue;
             }
             let epoch = self.epochs.at(slot);
-            let Some(member) = epoch.index(from) else { continue };
+            let Some(member) = epoch.index(from) else {
+                continue;
+            };
             answers.promised |= 1 << member;
             let best = answers.best.as_ref().map(|(ballot, _)| *ballot);
             if accepted.as_ref().map(|(ballot, _)| *ballot) > best {

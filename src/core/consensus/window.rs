@@ -31,7 +31,9 @@ impl SlotState {
             // I5: one ballot, one entry.
             Some((_, known)) if known != entry => return None,
             Some(_) => {}
-            None => keep_highest(&mut self.offers, (ballot, entry.clone()), |(ballot, _)| *ballot),
+            None => keep_highest(&mut self.offers, (ballot, entry.clone()), |(ballot, _)| {
+                *ballot
+            }),
         }
         let (_, voters) = self.votes.iter().find(|(voted, _)| *voted == ballot)?;
         (voters.count_ones() as usize >= quorum).then(|| entry.clone())
@@ -67,7 +69,9 @@ impl SlotState {
 fn keep_highest<T>(list: &mut Vec<T>, item: T, ballot: impl Fn(&T) -> Ballot) {
     list.push(item);
     if list.len() > BALLOTS_KEPT {
-        let lowest = (0..list.len()).min_by_key(|i| ballot(&list[*i])).expect("it is not empty");
+        let lowest = (0..list.len())
+            .min_by_key(|i| ballot(&list[*i]))
+            .expect("it is not empty");
         list.swap_remove(lowest);
     }
 }
@@ -139,7 +143,9 @@ impl Window {
 
     fn index(&self, slot: Slot) -> Option<usize> {
         let ahead = slot.0.checked_sub(self.first().0)?;
-        usize::try_from(ahead).ok().filter(|index| *index < self.slots.len())
+        usize::try_from(ahead)
+            .ok()
+            .filter(|index| *index < self.slots.len())
     }
 }
 
@@ -149,15 +155,26 @@ mod tests {
     use crate::core::id::NodeId;
 
     fn ballot(round: u32) -> Ballot {
-        Ballot { round, member: NodeId([1; 10]) }
+        Ballot {
+            round,
+            member: NodeId([1; 10]),
+        }
     }
 
     #[test]
     fn a_majority_at_one_ballot_decides_whatever_comes_first() {
         let mut slot = SlotState::default();
         assert_eq!(slot.vote(ballot(0), 0, 2), None);
-        assert_eq!(slot.vote(ballot(0), 0, 2), None, "the same vote twice is one vote");
-        assert_eq!(slot.vote(ballot(1), 1, 2), None, "votes of two ballots do not add up");
+        assert_eq!(
+            slot.vote(ballot(0), 0, 2),
+            None,
+            "the same vote twice is one vote"
+        );
+        assert_eq!(
+            slot.vote(ballot(1), 1, 2),
+            None,
+            "votes of two ballots do not add up"
+        );
         assert_eq!(slot.offer(ballot(0), &Entry::Skip, 2), None);
         assert_eq!(slot.vote(ballot(0), 2, 2), Some(Entry::Skip));
         assert_eq!(slot.vote(ballot(1), 2, 2), None, "the entry is not known");
@@ -171,7 +188,10 @@ mod tests {
             slot.vote(ballot(round), 0, 2);
             slot.offer(ballot(round), &Entry::Skip, 2);
         }
-        assert_eq!((slot.votes.len(), slot.offers.len()), (BALLOTS_KEPT, BALLOTS_KEPT));
+        assert_eq!(
+            (slot.votes.len(), slot.offers.len()),
+            (BALLOTS_KEPT, BALLOTS_KEPT)
+        );
         assert_eq!(slot.vote(ballot(99), 1, 2), Some(Entry::Skip));
     }
 
@@ -181,7 +201,10 @@ mod tests {
         window.get_mut(Slot(9)).expect("inside").promised = Some(ballot(3));
         assert!(window.get(Slot(4)).is_none() && window.get(Slot(13)).is_none());
         window.jump(Slot(7));
-        assert_eq!(window.get(Slot(9)).and_then(|slot| slot.promised), Some(ballot(3)));
+        assert_eq!(
+            window.get(Slot(9)).and_then(|slot| slot.promised),
+            Some(ballot(3))
+        );
         window.jump(Slot(1000));
         assert_eq!((window.first(), window.last()), (Slot(1001), Slot(1008)));
     }

@@ -37,7 +37,11 @@ impl Epoch {
     pub fn new(start: Slot, mut members: Vec<NodeId>, mut owners: Vec<NodeId>) -> Epoch {
         members.sort_unstable();
         owners.sort_unstable();
-        let epoch = Epoch { start, members, owners };
+        let epoch = Epoch {
+            start,
+            members,
+            owners,
+        };
         assert!(epoch.is_sound(), "I7: {epoch:?}");
         epoch
     }
@@ -86,14 +90,19 @@ pub struct Epochs {
 impl Epochs {
     /// The first configuration of a cluster.
     pub fn founded_by(member: NodeId) -> Epochs {
-        Epochs { list: vec![Epoch::new(Slot(1), vec![member], vec![member])] }
+        Epochs {
+            list: vec![Epoch::new(Slot(1), vec![member], vec![member])],
+        }
     }
 
     /// Whether a list from outside can be worked with.
     pub fn is_sound(&self) -> bool {
         !self.list.is_empty()
             && self.list.iter().all(Epoch::is_sound)
-            && self.list.windows(2).all(|pair| pair[0].start < pair[1].start)
+            && self
+                .list
+                .windows(2)
+                .all(|pair| pair[0].start < pair[1].start)
     }
 
     /// The configuration of a slot that is not applied yet, or was applied last.
@@ -109,8 +118,13 @@ impl Epochs {
 
     /// The configurations that govern slots from `first` to `last`.
     pub fn covering(&self, first: Slot, last: Slot) -> impl Iterator<Item = &Epoch> {
-        let from = self.list.partition_point(|epoch| epoch.start <= first).saturating_sub(1);
-        self.list[from..].iter().take_while(move |epoch| epoch.start <= last)
+        let from = self
+            .list
+            .partition_point(|epoch| epoch.start <= first)
+            .saturating_sub(1);
+        self.list[from..]
+            .iter()
+            .take_while(move |epoch| epoch.start <= last)
     }
 
     /// Adds the configuration that governs from `epoch.start` on. One that starts in the same slot
@@ -119,13 +133,18 @@ impl Epochs {
         if self.latest().start == epoch.start {
             self.list.pop();
         }
-        assert!(self.list.last().is_none_or(|last| last.start < epoch.start), "{epoch:?}");
+        assert!(
+            self.list.last().is_none_or(|last| last.start < epoch.start),
+            "{epoch:?}"
+        );
         self.list.push(epoch);
     }
 
     /// Forgets the configurations that no slot after `applied` needs.
     pub fn prune(&mut self, applied: Slot) {
-        let keep = self.list.partition_point(|epoch| epoch.start <= applied.next());
+        let keep = self
+            .list
+            .partition_point(|epoch| epoch.start <= applied.next());
         self.list.drain(..keep.saturating_sub(1));
     }
 }
@@ -141,7 +160,14 @@ mod tests {
     #[test]
     fn quorums_overlap_and_one_owner_survives_what_a_quorum_survives() {
         // members, quorum, fewest owners
-        for (n, q, o) in [(1, 1, 1), (2, 2, 1), (3, 2, 2), (4, 3, 2), (5, 3, 3), (7, 4, 4)] {
+        for (n, q, o) in [
+            (1, 1, 1),
+            (2, 2, 1),
+            (3, 2, 2),
+            (4, 3, 2),
+            (5, 3, 3),
+            (7, 4, 4),
+        ] {
             assert_eq!(quorum(n), q);
             assert_eq!(owners_min(n), o);
             assert!(2 * q > n);
@@ -152,10 +178,17 @@ mod tests {
     #[test]
     fn slots_find_their_configuration_and_owner() {
         let mut epochs = Epochs::founded_by(id(1));
-        epochs.push(Epoch::new(Slot(10), vec![id(2), id(1), id(3)], vec![id(3), id(1)]));
+        epochs.push(Epoch::new(
+            Slot(10),
+            vec![id(2), id(1), id(3)],
+            vec![id(3), id(1)],
+        ));
         assert_eq!(epochs.at(Slot(9)).owner(Slot(9)), id(1));
         let later = epochs.at(Slot(11));
-        assert_eq!((later.owner(Slot(10)), later.owner(Slot(11))), (id(1), id(3)));
+        assert_eq!(
+            (later.owner(Slot(10)), later.owner(Slot(11))),
+            (id(1), id(3))
+        );
         assert_eq!(epochs.covering(Slot(3), Slot(9)).count(), 1);
         assert_eq!(epochs.covering(Slot(3), Slot(10)).count(), 2);
         epochs.prune(Slot(8));

@@ -50,6 +50,7 @@ pub struct Housekeeping {
     begun: bool,
     /// The last of the commands that make this process known.
     registered: Option<Seq>,
+    is_known: bool,
     pulse_due: Time,
     pulse: Option<Seq>,
     writable: Option<Seq>,
@@ -65,11 +66,12 @@ impl Housekeeping {
             founds,
             begun: false,
             registered: None,
+            is_known: false,
             pulse_due: Time(0),
             pulse: None,
             writable: None,
             claim: None,
-            claim_due: Time(0),
+            claim_due: Time::NEVER,
         }
     }
 
@@ -80,9 +82,11 @@ impl Housekeeping {
 
     /// When [`Housekeeping::due`] has something to do, at the latest.
     pub fn deadline(&self, is_member: bool) -> Time {
-        match is_member {
-            true => self.pulse_due,
-            false => self.claim_due,
+        match (self.is_known, is_member) {
+            // What it waits for is a change in `/ctl`.
+            (false, _) => Time::NEVER,
+            (true, true) => self.pulse_due,
+            (true, false) => self.claim_due,
         }
     }
 
@@ -95,7 +99,8 @@ impl Housekeeping {
             }
             return;
         }
-        if !self.is_registered(state) {
+        self.is_known = self.is_registered(state);
+        if !self.is_known {
             return;
         }
         self.keep_writable(state, at, &mut submit);
@@ -108,7 +113,13 @@ impl Housekeeping {
 
     /// The first revisions of a process, in the order that clients of the original know.
     fn introduce(&mut self) -> Vec<Op> {
-        let Identity { id, addr, hostname, version, .. } = &self.identity;
+        let Identity {
+            id,
+            addr,
+            hostname,
+            version,
+            ..
+        } = &self.identity;
         let mut ops = vec![
             set(node_file(*id, "addr"), addr, -1),
             set(node_file(*id, "hostname"), hostname, -1),
@@ -122,23 +133,27 @@ impl Housekeeping {
         ops
     }
 
-    fn keep_writable(
-        &mut self,
-        state: &State,
-        at: Situation,
-        submit: &mut impl FnMut(Op) -> Seq,
-    ) {
+    fn keep_writable(&mut self, state: &State, at: Situation, submit: &mut impl FnMut(Op) -> Seq) {
         if self.writable.is_some_and(|seq| !self.is_done(seq, state)) {
             return;
         }
         let file = node_file(self.identity.id, "writable");
-        let view = state.store().at(None).expect("the current state can be read");
+        let view = state
+            .store()
+            .at(None)
+            .expect("the current state can be read");
         let is_written = !matches!(view.get(&file), Found::Missing);
         if at.is_member && !is_written {
             self.writable = Some(submit(set(file, "true", 0)));
         } else if !at.is_member && is_written {
-            let mutation = Mutation::Del { path: file, rev: -1 };
-            self.writable = Some(submit(Op::Mutate { mutation, author: Author::Server }));
+            let mutation = Mutation::Del {
+                path: file,
+                rev: -1,
+            };
+            self.writable = Some(submit(Op::Mutate {
+                mutation,
+                author: Author::Server,
+            }));
         }
     }
 
@@ -150,27 +165,35 @@ impl Housekeeping {
         // Without a majority pulses do not pile up.
         if self.pulse.is_none_or(|seq| self.is_done(seq, state)) {
             let rev = state.store().rev().to_string();
-            self.pulse = Some(submit(set(node_file(self.identity.id, "applied"), &rev, -1)));
+            self.pulse = Some(submit(set(
+                node_file(self.identity.id, "applied"),
+                &rev,
+                -1,
+            )));
         }
     }
 
     fn claim(&mut self, state: &State, at: Situation, submit: &mut impl FnMut(Op) -> Seq) {
-        if at.now < self.claim_due || self.claim.is_some_and(|seq| !self.is_done(seq, state)) {
+        if self.claim.is_some_and(|seq| !self.is_done(seq, state)) {
+            self.claim_due = Time::NEVER;
             return;
         }
         let latest = state.epochs().latest();
-        let is_behind = at.seen > state.applied().plus(state.alpha() / 2);
-        let is_settled = latest.start <= state.applied();
-        if is_behind || !is_settled || latest.has(self.identity.id) {
+        let vacancy = state.slot_files().find(|(_, _, value)| value.0.is_empty());
+        let Some((file, rev, _)) = vacancy.filter(|_| !latest.has(self.identity.id)) else {
+            self.claim_due = Time::NEVER;
+            return;
+        };
+        if at.now < self.claim_due && self.claim_due != Time::NEVER {
             return;
         }
-        let vacancy = state.slot_files().find(|(_, _, value)| value.0.is_empty());
-        if let Some((file, rev, _)) = vacancy {
-            let jitter = at.random % (CLAIM_PAUSE.as_micros() as u64);
-            self.claim_due = at.now + CLAIM_PAUSE + Duration::from_micros(jitter);
+        let jitter = at.random % (CLAIM_PAUSE.as_micros() as u64);
+        self.claim_due = at.now + CLAIM_PAUSE + Duration::from_micros(jitter);
+        // Who lags would hold the others up, and one change of membership comes after the other.
+        let is_behind = at.seen > state.applied().plus(state.alpha() / 2);
+        let is_settled = latest.start <= state.applied();
+        if !is_behind && is_settled {
             self.claim = Some(submit(Op::Claim { file, rev }));
-        } else {
-            self.claim_due = Time(0);
         }
     }
 
@@ -181,7 +204,10 @@ impl Housekeeping {
 
 fn set(path: Path, value: &str, rev: i64) -> Op {
     let value = Value(value.to_owned().into());
-    Op::Mutate { mutation: Mutation::Set { path, value, rev }, author: Author::Server }
+    Op::Mutate {
+        mutation: Mutation::Set { path, value, rev },
+        author: Author::Server,
+    }
 }
 
 fn path(text: &str) -> Path {

@@ -69,7 +69,8 @@ impl Ownership {
     /// The configuration has changed.
     pub fn on_change(&mut self, epochs: &Epochs, now: Time) {
         let latest = epochs.latest();
-        self.revoked.retain(|owner, _| latest.owners.contains(owner));
+        self.revoked
+            .retain(|owner, _| latest.owners.contains(owner));
         let owns = latest.owners.contains(&self.me);
         if self.owned && !owns && latest.has(self.me) {
             self.banned_until = now + self.ban;
@@ -96,7 +97,10 @@ impl Ownership {
             self.join(now, epochs, peers, is_busy)
         })?;
         self.due = now + PAUSE;
-        Some(Op::Owners { expect: latest.start, owners })
+        Some(Op::Owners {
+            expect: latest.start,
+            owners,
+        })
     }
 
     fn drop_suspect(&self, now: Time, epochs: &Epochs, peers: &Peers) -> Option<Vec<NodeId>> {
@@ -106,7 +110,10 @@ impl Ownership {
                 .get(owner)
                 .is_some_and(|(times, since)| *times >= REVOCATIONS && now.since(*since) <= MEMORY)
         };
-        let suspect = latest.owners.iter().find(|o| **o != self.me && is_suspect(o))?;
+        let suspect = latest
+            .owners
+            .iter()
+            .find(|o| **o != self.me && is_suspect(o))?;
         let mut owners = latest.owners.clone();
         owners.retain(|owner| owner != suspect);
         let spares = latest.members.iter().copied().filter(|member| {
@@ -133,7 +140,10 @@ impl Ownership {
             return None;
         }
         let is_near = |owner: &NodeId| {
-            peers.get(*owner).and_then(|peer| peer.round_trip()).is_some_and(|trip| trip < NEAR)
+            peers
+                .get(*owner)
+                .and_then(|peer| peer.round_trip())
+                .is_some_and(|trip| trip < NEAR)
         };
         if !latest.owners.iter().all(is_near) {
             return None;
@@ -160,7 +170,10 @@ mod tests {
         let mut peers = Peers::default();
         for n in [2, 3] {
             peers.link(id(n), true, Time(0));
-            peers.hear(id(n), Time(0)).expect("room").measure(Duration::from_micros(100));
+            peers
+                .hear(id(n), Time(0))
+                .expect("room")
+                .measure(Duration::from_micros(100));
         }
         (epochs, peers)
     }
@@ -177,7 +190,10 @@ mod tests {
         let (epochs, peers) = cluster(&[1, 2, 3]);
         let mut ownership = Ownership::new(id(1));
         ownership.on_revoked(id(3), Time(1));
-        assert_eq!(ownership.propose(Time(2), Slot(5), &epochs, &peers, None), None);
+        assert_eq!(
+            ownership.propose(Time(2), Slot(5), &epochs, &peers, None),
+            None
+        );
         ownership.on_revoked(id(3), Time(3));
         let op = ownership.propose(Time(4), Slot(5), &epochs, &peers, None);
         assert_eq!(owners(op), Some(vec![id(1), id(2)]));
@@ -194,21 +210,30 @@ mod tests {
         let mut ownership = Ownership::new(id(1));
         ownership.on_revoked(id(3), Time(1));
         ownership.on_revoked(id(3), Time(3));
-        assert_eq!(ownership.propose(Time(4), Slot(5), &epochs, &peers, None), None);
+        assert_eq!(
+            ownership.propose(Time(4), Slot(5), &epochs, &peers, None),
+            None
+        );
     }
 
     #[test]
     fn a_member_with_clients_joins_unless_it_was_dropped_lately() {
         let (epochs, peers) = cluster(&[2, 3]);
         let mut ownership = Ownership::new(id(1));
-        assert_eq!(ownership.propose(Time(9), Slot(5), &epochs, &peers, None), None);
+        assert_eq!(
+            ownership.propose(Time(9), Slot(5), &epochs, &peers, None),
+            None
+        );
         let op = ownership.propose(Time(9), Slot(5), &epochs, &peers, Some(Time(8)));
         assert_eq!(owners(op), Some(vec![id(2), id(3), id(1)]));
 
         let mut ownership = Ownership::new(id(1));
         ownership.on_change(&cluster(&[1, 2, 3]).0, Time(1));
         ownership.on_change(&epochs, Time(2));
-        assert_eq!(ownership.propose(Time(9), Slot(5), &epochs, &peers, Some(Time(8))), None);
+        assert_eq!(
+            ownership.propose(Time(9), Slot(5), &epochs, &peers, Some(Time(8))),
+            None
+        );
         let later = Time(3) + BAN_MIN;
         let op = ownership.propose(later, Slot(5), &epochs, &peers, Some(later));
         assert!(op.is_some());

@@ -43,7 +43,13 @@ pub struct Peer {
 
 impl Peer {
     fn new(now: Time) -> Peer {
-        Peer { linked: false, heard: now, applied: Slot(0), beat: None, round_trip: None }
+        Peer {
+            linked: false,
+            heard: now,
+            applied: Slot(0),
+            beat: None,
+            round_trip: None,
+        }
     }
 
     /// Takes a measured round trip into account.
@@ -107,6 +113,13 @@ impl Peers {
         }
     }
 
+    /// Notes how far a process says it has applied the log.
+    pub fn note_applied(&mut self, id: NodeId, applied: Slot) {
+        if let Some(peer) = self.map.get_mut(&id) {
+            peer.applied = peer.applied.max(applied);
+        }
+    }
+
     /// Forgets a process.
     pub fn forget(&mut self, id: NodeId) {
         self.map.remove(&id);
@@ -119,7 +132,9 @@ impl Peers {
 
     /// Processes that are connected.
     pub fn linked(&self) -> impl Iterator<Item = NodeId> {
-        self.iter().filter(|(_, peer)| peer.linked).map(|(id, _)| id)
+        self.iter()
+            .filter(|(_, peer)| peer.linked)
+            .map(|(id, _)| id)
     }
 
     /// Whether a process counts as silent: never heard of, cut off, or quiet for too long.
@@ -129,7 +144,12 @@ impl Peers {
 
     fn entry(&mut self, id: NodeId, now: Time) -> Option<&mut Peer> {
         if self.map.len() >= PEERS_MAX && !self.map.contains_key(&id) {
-            let gone = self.map.iter().filter(|(_, peer)| !peer.linked).map(|(id, _)| *id).next()?;
+            let gone = self
+                .map
+                .iter()
+                .filter(|(_, peer)| !peer.linked)
+                .map(|(id, _)| *id)
+                .next()?;
             self.map.remove(&gone);
         }
         Some(self.map.entry(id).or_insert_with(|| Peer::new(now)))
@@ -146,16 +166,28 @@ mod tests {
         let id = NodeId([1; 10]);
         peers.link(id, true, Time(0));
         for _ in 0..50 {
-            peers.hear(id, Time(1)).expect("there is room").measure(Duration::from_micros(100));
+            peers
+                .hear(id, Time(1))
+                .expect("there is room")
+                .measure(Duration::from_micros(100));
         }
         assert_eq!(peers.get(id).map(Peer::suspicion), Some(SUSPICION_FLOOR));
         for _ in 0..50 {
-            peers.hear(id, Time(1)).expect("there is room").measure(Duration::from_millis(30));
+            peers
+                .hear(id, Time(1))
+                .expect("there is room")
+                .measure(Duration::from_millis(30));
         }
         let slow = peers.get(id).map(Peer::suspicion).expect("it was heard");
-        assert!(slow > Duration::from_millis(110) && slow < Duration::from_millis(200), "{slow:?}");
+        assert!(
+            slow > Duration::from_millis(110) && slow < Duration::from_millis(200),
+            "{slow:?}"
+        );
         for _ in 0..50 {
-            peers.hear(id, Time(1)).expect("there is room").measure(Duration::from_secs(30));
+            peers
+                .hear(id, Time(1))
+                .expect("there is room")
+                .measure(Duration::from_secs(30));
         }
         assert_eq!(peers.get(id).map(Peer::suspicion), Some(SUSPICION_CEILING));
         peers.link(id, false, Time(2));

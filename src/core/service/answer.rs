@@ -33,7 +33,9 @@ impl Service {
     }
 
     fn walk(&self, request: &Request, store: &mut Store) -> Result<Response, ErrorCode> {
-        let Ok(glob) = self.glob(request) else { return Err(ErrorCode::Other) };
+        let Ok(glob) = self.glob(request) else {
+            return Err(ErrorCode::Other);
+        };
         let offset = request.offset.and_then(|offset| u64::try_from(offset).ok());
         let offset = offset.ok_or(ErrorCode::Range)?;
         let found = store.walk(revision(request), &glob, offset);
@@ -60,12 +62,16 @@ fn look(verb: Verb, request: &Request, view: View<'_>) -> Result<Response, Error
     let response = Response::to(request.tag);
     match verb {
         Verb::Get => match found {
-            Found::File { rev, value } => {
-                Ok(Response { rev: Some(rev.0 as i64), value: Some(value.0.clone()), ..response })
-            }
-            Found::Missing => {
-                Ok(Response { rev: Some(REV_MISSING), value: Some(Bytes::new()), ..response })
-            }
+            Found::File { rev, value } => Ok(Response {
+                rev: Some(rev.0 as i64),
+                value: Some(value.0.clone()),
+                ..response
+            }),
+            Found::Missing => Ok(Response {
+                rev: Some(REV_MISSING),
+                value: Some(Bytes::new()),
+                ..response
+            }),
             Found::Dir { .. } => Err(ErrorCode::Isdir),
         },
         Verb::Stat => {
@@ -75,7 +81,11 @@ fn look(verb: Verb, request: &Request, view: View<'_>) -> Result<Response, Error
                 Found::Missing => (REV_MISSING, 0),
             };
             let len = i32::try_from(len).unwrap_or(i32::MAX);
-            Ok(Response { rev: Some(rev), len: Some(len), ..response })
+            Ok(Response {
+                rev: Some(rev),
+                len: Some(len),
+                ..response
+            })
         }
         Verb::Getdir => match found {
             Found::Missing => Err(ErrorCode::Noent),
@@ -85,7 +95,10 @@ fn look(verb: Verb, request: &Request, view: View<'_>) -> Result<Response, Error
                 let dir = Path::parse(path).map_err(|_| ErrorCode::Noent)?;
                 let name = offset.and_then(|offset| view.entry(&dir, offset));
                 let name = name.ok_or(ErrorCode::Range)?;
-                Ok(Response { path: Some(name.to_owned().into()), ..response })
+                Ok(Response {
+                    path: Some(name.to_owned().into()),
+                    ..response
+                })
             }
         },
         Verb::Set

@@ -10,9 +10,6 @@ mod answer;
 mod request;
 mod session;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -136,7 +133,9 @@ impl Service {
     /// might never be answered; the rest is answered before the connection ends.
     pub fn half_close(&mut self, session: SessionId, env: &mut impl Env) {
         self.unpark(session);
-        let Some(state) = self.sessions.get_mut(&session) else { return };
+        let Some(state) = self.sessions.get_mut(&session) else {
+            return;
+        };
         state.half_closed = true;
         if state.open == 0 {
             env.finish(session);
@@ -154,7 +153,16 @@ impl Service {
     ) {
         let deadline = now + self.rules.timeout;
         self.last_write = Some(now);
-        self.writes.push_back((seq, Write { session, tag, verb, deadline, abandoned: false }));
+        self.writes.push_back((
+            seq,
+            Write {
+                session,
+                tag,
+                verb,
+                deadline,
+                abandoned: false,
+            },
+        ));
     }
 
     /// A command of this process came into effect. If it was a client's write, answers it.
@@ -164,9 +172,10 @@ impl Service {
             let (first, write) = self.writes.pop_front().expect("it was just seen");
             if first == seq && !write.abandoned {
                 let response = match outcome {
-                    Outcome::Done(rev) if write.verb == Verb::Set => {
-                        Response { rev: Some(rev.0 as i64), ..Response::to(write.tag) }
-                    }
+                    Outcome::Done(rev) if write.verb == Verb::Set => Response {
+                        rev: Some(rev.0 as i64),
+                        ..Response::to(write.tag)
+                    },
                     Outcome::Done(_) | Outcome::Nothing => Response::to(write.tag),
                     Outcome::Refused(refusal) => {
                         Response::refuse(write.tag, refusal_code(*refusal))
@@ -180,18 +189,28 @@ impl Service {
 
     /// A revision has been applied: wakes whoever waits for it. `store` is the state right after.
     pub fn on_event(&mut self, store: &mut Store, env: &mut impl Env) {
-        let rev = store.rev();
-        if !self.watches.is_empty()
-            && let Some(event) = store.event(rev)
-        {
-            for id in self.watches.wake(event) {
-                let (session, tag) = self.parked.remove(&id).expect("it was parked");
-                if let Some(state) = self.sessions.get_mut(&session) {
-                    state.parked.remove(&id);
-                }
-                self.answer(session, event_response(tag, event), env);
-            }
+        if !self.watches.is_empty() {
+            self.wake(store.rev(), store, env);
         }
+        self.answer_future(store, env);
+    }
+
+    fn wake(&mut self, rev: Rev, store: &Store, env: &mut impl Env) {
+        let Some(event) = store.event(rev) else {
+            return;
+        };
+        for id in self.watches.wake(event) {
+            let (session, tag) = self.parked.remove(&id).expect("it was parked");
+            if let Some(state) = self.sessions.get_mut(&session) {
+                state.parked.remove(&id);
+            }
+            self.answer(session, event_response(tag, event), env);
+        }
+    }
+
+    /// Answers reads at revisions that have come.
+    fn answer_future(&mut self, store: &mut Store, env: &mut impl Env) {
+        let rev = store.rev();
         while let Some(entry) = self.future.first_entry()
             && *entry.key() <= rev
         {
@@ -201,6 +220,37 @@ impl Service {
                     state.future.remove(&at);
                     self.answer_now(session, &request, store, env);
                 }
+            }
+        }
+    }
+
+    /// The state jumped from revision `before` to a later one, past what happened between. `last`
+    /// is the latest command of this process that is in effect.
+    pub fn on_jump(&mut self, before: Rev, last: Seq, store: &mut Store, env: &mut impl Env) {
+        let after = store.rev();
+        if !self.parked.is_empty() && before.next() < store.oldest() {
+            // Nobody knows what they have missed.
+            let parked = std::mem::take(&mut self.parked);
+            self.watches = Watches::new();
+            for (id, (session, tag)) in parked {
+                if let Some(state) = self.sessions.get_mut(&session) {
+                    state.parked.remove(&id);
+                }
+                self.answer(session, Response::refuse(tag, ErrorCode::TooLate), env);
+            }
+        }
+        let mut rev = before.next();
+        while rev <= after && !self.watches.is_empty() {
+            self.wake(rev, store, env);
+            rev = rev.next();
+        }
+        self.answer_future(store, env);
+        while self.writes.front().is_some_and(|(seq, _)| *seq <= last) {
+            let (_, write) = self.writes.pop_front().expect("it was just seen");
+            if !write.abandoned {
+                let text = "the write was decided while this node was behind, which does not know \
+                            the outcome: read the file";
+                self.answer(write.session, Response::refuse_with(write.tag, text), env);
             }
         }
     }
@@ -224,7 +274,11 @@ impl Service {
             if !write.abandoned {
                 write.abandoned = true;
                 expired.commands.push(*seq);
-                late.push((write.session, write.tag, "the write may or may not take effect"));
+                late.push((
+                    write.session,
+                    write.tag,
+                    "the write may or may not take effect",
+                ));
             }
         }
         while let Some(entry) = self.reads.first_entry()
@@ -232,7 +286,11 @@ impl Service {
         {
             let (ticket, read) = entry.remove_entry();
             expired.reads.insert(ticket);
-            late.push((read.session, read.request.tag, "ask another node, or read locally"));
+            late.push((
+                read.session,
+                read.request.tag,
+                "ask another node, or read locally",
+            ));
         }
         for (session, tag, advice) in late {
             let waited = self.rules.timeout.as_secs_f64();
@@ -246,7 +304,10 @@ impl Service {
     pub fn deadline(&self) -> Time {
         let write = self.writes.iter().find(|(_, write)| !write.abandoned);
         let write = write.map_or(Time::NEVER, |(_, write)| write.deadline);
-        let read = self.reads.first_key_value().map_or(Time::NEVER, |(_, read)| read.deadline);
+        let read = self
+            .reads
+            .first_key_value()
+            .map_or(Time::NEVER, |(_, read)| read.deadline);
         write.min(read)
     }
 
@@ -257,7 +318,9 @@ impl Service {
 
     /// Answers a request that was counted as open.
     fn answer(&mut self, session: SessionId, response: Response, env: &mut impl Env) {
-        let Some(state) = self.sessions.get_mut(&session) else { return };
+        let Some(state) = self.sessions.get_mut(&session) else {
+            return;
+        };
         assert!(state.open > 0, "an answer to a request that was not open");
         state.open -= 1;
         env.reply(session, response);
@@ -267,7 +330,9 @@ impl Service {
     }
 
     fn unpark(&mut self, session: SessionId) {
-        let Some(state) = self.sessions.get_mut(&session) else { return };
+        let Some(state) = self.sessions.get_mut(&session) else {
+            return;
+        };
         let parked: BTreeSet<WatchId> = std::mem::take(&mut state.parked);
         let future: BTreeSet<Rev> = std::mem::take(&mut state.future);
         for id in &parked {

@@ -23,7 +23,9 @@ impl Service {
         store: &mut Store,
         env: &mut impl Env,
     ) -> Task {
-        let Some(state) = self.sessions.get_mut(&session) else { return Task::Nothing };
+        let Some(state) = self.sessions.get_mut(&session) else {
+            return Task::Nothing;
+        };
         let tag = request.tag;
         let open_max = self.rules.limits.requests_open_max;
         if state.open >= open_max {
@@ -45,7 +47,14 @@ impl Service {
                 self.next_read += 1;
                 let ticket = Ticket(self.next_read);
                 let deadline = env.now() + self.rules.timeout;
-                self.reads.insert(ticket, Read { session, request, deadline });
+                self.reads.insert(
+                    ticket,
+                    Read {
+                        session,
+                        request,
+                        deadline,
+                    },
+                );
                 Task::Read(ticket)
             }
             Ok(Next::Park(glob, from)) => {
@@ -67,7 +76,11 @@ impl Service {
             }
             Ok(Next::Propose(mutation, verb)) => {
                 self.count(session);
-                Task::Propose { mutation, verb, tag }
+                Task::Propose {
+                    mutation,
+                    verb,
+                    tag,
+                }
             }
             Err(response) => {
                 env.reply(session, response);
@@ -102,10 +115,16 @@ impl Service {
             return Err(Response::refuse_with(tag, PERMISSION_DENIED));
         }
         match verb {
-            Verb::Rev => Err(Response { rev: Some(store.rev().0 as i64), ..Response::to(tag) }),
+            Verb::Rev => Err(Response {
+                rev: Some(store.rev().0 as i64),
+                ..Response::to(tag)
+            }),
             Verb::Self_ => {
                 let value = Bytes::copy_from_slice(self.rules.id.as_bytes());
-                Err(Response { value: Some(value), ..Response::to(tag) })
+                Err(Response {
+                    value: Some(value),
+                    ..Response::to(tag)
+                })
             }
             Verb::Access => {
                 let secret = request.value.as_deref().unwrap_or_default();
@@ -170,7 +189,10 @@ impl Service {
         let pattern = request.path.as_deref().unwrap_or_default();
         let max = self.rules.limits.path_bytes_max;
         if pattern.len() > max {
-            let text = format!("the pattern has {} bytes; at most {max} are taken", pattern.len());
+            let text = format!(
+                "the pattern has {} bytes; at most {max} are taken",
+                pattern.len()
+            );
             return Err(Response::refuse_with(request.tag, text));
         }
         Glob::parse(pattern).map_err(|_| {
@@ -186,8 +208,8 @@ impl Service {
         needs(request, request.path.is_some() && request.rev.is_some())?;
         let text = request.path.as_deref().unwrap_or_default();
         let rev = request.rev.unwrap_or_default();
-        let path = Path::parse(text)
-            .map_err(|_| Response::refuse(request.tag, ErrorCode::BadPath))?;
+        let path =
+            Path::parse(text).map_err(|_| Response::refuse(request.tag, ErrorCode::BadPath))?;
         let limits = &self.rules.limits;
         let too_large = |what, size, max| {
             let text = format!("the {what} has {size} bytes; at most {max} are taken");

@@ -19,6 +19,11 @@ pub fn slots_dir() -> Path {
     path(SLOTS.to_owned())
 }
 
+/// The directory of the processes.
+pub fn nodes_dir() -> Path {
+    path(NODES.to_owned())
+}
+
 /// The file of a membership slot.
 pub fn slot_file(name: &str) -> Path {
     path(format!("{SLOTS}/{name}"))
@@ -62,17 +67,18 @@ impl State {
         if depth < 3 || value.0.is_empty() {
             return Ok(());
         }
-        let id: Option<NodeId> =
-            std::str::from_utf8(&value.0).ok().and_then(|text| text.parse().ok());
+        let id: Option<NodeId> = std::str::from_utf8(&value.0)
+            .ok()
+            .and_then(|text| text.parse().ok());
         let Some(id) = id.filter(|id| self.addr_of(*id).is_some()) else {
             return Err(format!(
                 "{path} takes the id of an attached process (see {NODES}), or nothing, which lets \
                  a standby take it"
             ));
         };
-        let taken = self.slot_files().find(|(file, _, value)| {
-            file != path && value.0 == id.to_string().as_bytes()
-        });
+        let taken = self
+            .slot_files()
+            .find(|(file, _, value)| file != path && value.0 == id.to_string().as_bytes());
         if let Some((file, _, _)) = taken {
             return Err(format!("{id} holds {file} already"));
         }
@@ -90,7 +96,9 @@ impl State {
     ) -> Result<(), String> {
         let Some(id) = id else { return Ok(()) };
         if value.is_some() {
-            return Err(format!("{path} belongs to the servers: choose another path"));
+            return Err(format!(
+                "{path} belongs to the servers: choose another path"
+            ));
         }
         let holds_slot = id.parse().is_ok_and(|id: NodeId| {
             self.slot_holders().contains(&id) || self.epochs.latest().has(id)

@@ -2,9 +2,7 @@
 //! node after the same slot (I9).
 
 mod guard;
-
-#[cfg(test)]
-mod tests;
+mod snapshot;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +14,9 @@ use super::log::{Author, Entry, Op, Seq};
 use super::membership::{Epoch, Epochs, MEMBERS_MAX, owners_min};
 use super::protocol::peer::Digest;
 use super::store::{Found, HistoryLimits, Mutation, Path, Refusal, Store, Value};
+
+pub use guard::node_file;
+pub use snapshot::{SnapshotError, StateExport, StateImporter};
 
 /// Processes whose place in their sequence of commands is remembered. Beyond it, the one that was
 /// silent for the longest is forgotten: by then, as many others have come and gone.
@@ -109,7 +110,9 @@ impl State {
 
     /// The latest command of a process that is in effect.
     pub fn last(&self, origin: NodeId) -> Seq {
-        self.origins.get(&origin).map_or(Seq::default(), |origin| origin.last)
+        self.origins
+            .get(&origin)
+            .map_or(Seq::default(), |origin| origin.last)
     }
 
     /// Applies the entry of the next slot. Calls `each` after every command that came into effect,
@@ -120,7 +123,11 @@ impl State {
         entry: &Entry,
         mut each: impl FnMut(&mut Store, Effect),
     ) -> bool {
-        assert_eq!(slot, self.applied.next(), "I9: entries are applied in slot order");
+        assert_eq!(
+            slot,
+            self.applied.next(),
+            "I9: entries are applied in slot order"
+        );
         self.applied = slot;
         let mut changed = false;
         if let Entry::Batch(batch) = entry {
@@ -135,7 +142,14 @@ impl State {
                     self.remember(origin, seq);
                     let outcome = self.perform(origin, op, &mut changed);
                     calendar |= touches_slots(op);
-                    each(&mut self.store, Effect { origin, seq, outcome });
+                    each(
+                        &mut self.store,
+                        Effect {
+                            origin,
+                            seq,
+                            outcome,
+                        },
+                    );
                 }
             }
             if calendar {
@@ -161,10 +175,19 @@ impl State {
     /// The files `/ctl/cal/*` with their revisions and contents.
     pub fn slot_files(&self) -> impl Iterator<Item = (Path, Rev, &Value)> {
         let view = self.store.at(None).expect("the current state can be read");
-        view.entries(&guard::slots_dir()).filter_map(|(name, found)| match found {
-            Found::File { rev, value } => Some((guard::slot_file(name), rev, value)),
-            Found::Missing | Found::Dir { .. } => None,
-        })
+        view.entries(&guard::slots_dir())
+            .filter_map(|(name, found)| match found {
+                Found::File { rev, value } => Some((guard::slot_file(name), rev, value)),
+                Found::Missing | Found::Dir { .. } => None,
+            })
+    }
+
+    /// The ids in `/ctl/node`: processes that have registered.
+    pub fn processes(&self) -> Vec<NodeId> {
+        let view = self.store.at(None).expect("the current state can be read");
+        view.names(&guard::nodes_dir())
+            .filter_map(|name| name.parse().ok())
+            .collect()
     }
 
     /// The file that holds the address of a process.
@@ -203,9 +226,9 @@ impl State {
     /// Gives a vacant slot to a process. One change of membership at a time: while one is coming
     /// into force, the next has to wait.
     fn claim(&mut self, origin: NodeId, file: &Path, rev: Rev) -> Outcome {
-        let vacant = self.slot_files().any(|(path, found, value)| {
-            path == *file && found == rev && value.0.is_empty()
-        });
+        let vacant = self
+            .slot_files()
+            .any(|(path, found, value)| path == *file && found == rev && value.0.is_empty());
         let holders = self.slot_holders();
         let settled = self.epochs.latest().start <= self.applied;
         if !vacant
@@ -218,7 +241,11 @@ impl State {
         }
         let value = Value(origin.to_string().into());
         let rev = rev.0 as i64;
-        let done = self.store.apply(&Mutation::Set { path: file.clone(), value, rev });
+        let done = self.store.apply(&Mutation::Set {
+            path: file.clone(),
+            value,
+            rev,
+        });
         assert_eq!(done.result, Ok(()), "the slot was found vacant");
         Outcome::Done(done.rev)
     }
@@ -231,7 +258,11 @@ impl State {
         }
         let mut owners = owners.to_vec();
         owners.sort_unstable();
-        let epoch = Epoch { start, members: latest.members.clone(), owners };
+        let epoch = Epoch {
+            start,
+            members: latest.members.clone(),
+            owners,
+        };
         if !epoch.is_sound() || epoch.owners == latest.owners {
             return false;
         }
@@ -258,14 +289,18 @@ impl State {
                 owners.push(*member);
             }
         }
-        self.epochs.push(Epoch::new(self.applied.plus(self.alpha), members, owners));
+        self.epochs
+            .push(Epoch::new(self.applied.plus(self.alpha), members, owners));
         true
     }
 
     fn remember(&mut self, origin: NodeId, last: Seq) {
         let slot = self.applied;
         if self.origins.len() >= ORIGINS_MAX && !self.origins.contains_key(&origin) {
-            let oldest = self.origins.iter().min_by_key(|(id, origin)| (origin.slot, **id));
+            let oldest = self
+                .origins
+                .iter()
+                .min_by_key(|(id, origin)| (origin.slot, **id));
             let oldest = *oldest.expect("it is not empty").0;
             self.origins.remove(&oldest);
         }
@@ -290,10 +325,16 @@ impl State {
 
 fn touches_slots(op: &Op) -> bool {
     match op {
-        Op::Mutate { mutation: Mutation::Set { path, .. } | Mutation::Del { path, .. }, .. } => {
-            path.as_str().starts_with(guard::SLOTS)
-        }
+        Op::Mutate {
+            mutation: Mutation::Set { path, .. } | Mutation::Del { path, .. },
+            ..
+        } => path.as_str().starts_with(guard::SLOTS),
         Op::Claim { .. } => true,
-        Op::Mutate { mutation: Mutation::Nop, .. } | Op::Void | Op::Owners { .. } => false,
+        Op::Mutate {
+            mutation: Mutation::Nop,
+            ..
+        }
+        | Op::Void
+        | Op::Owners { .. } => false,
     }
 }

@@ -6,6 +6,8 @@
 
 mod export;
 mod import;
+#[cfg(test)]
+mod tests;
 
 use bincode::{Decode, Encode};
 

@@ -4,6 +4,9 @@
 //! beginning, so that an event meets only those that begin as its path does; equal patterns are
 //! matched once, however many wait for them.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::Event;

@@ -54,6 +54,7 @@ fn the_version_and_help_go_to_stdout() {
     for flag in ["-h", "-help", "--help"] {
         let (code, stdout, _) = run(&mut doozerd(&[flag]));
         assert_eq!(code, 0, "{flag}");
+        let stdout = Vec::from_iter(stdout.split_whitespace()).join(" ");
         for part in [
             "Examples:",
             "127.0.0.1:8046",

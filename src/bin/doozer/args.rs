@@ -111,8 +111,8 @@ pub enum Command {
         /// The file
         path: String,
         /// Its revision, or -1
-        #[arg(allow_negative_numbers = true)]
-        rev: String,
+        #[arg(value_name = "REV", allow_negative_numbers = true)]
+        condition: String,
     },
     /// List a tree
     ///
@@ -172,8 +172,8 @@ pub enum Command {
         /// The file
         path: String,
         /// Its revision, 0, or -1
-        #[arg(allow_negative_numbers = true)]
-        rev: String,
+        #[arg(value_name = "REV", allow_negative_numbers = true)]
+        condition: String,
     },
     /// Print the revision and length of a file
     ///

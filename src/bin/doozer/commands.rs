@@ -27,7 +27,9 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     }
     // Before connecting: a revision that is none needs no server to say so.
     let condition = match &cli.command {
-        Command::Set { rev, .. } | Command::Del { rev, .. } => condition(rev)?,
+        Command::Set { condition, .. } | Command::Del { condition, .. } => {
+            parse_condition(condition)?
+        }
         _ => Condition::MISSING,
     };
     let client = connect(flags).await?;
@@ -123,7 +125,7 @@ fn viewing(client: &Client, at: Option<u64>) -> Client {
     at.map_or_else(|| client.clone(), |rev| client.at(Rev(rev)))
 }
 
-fn condition(text: &str) -> Result<Condition, Failure> {
+fn parse_condition(text: &str) -> Result<Condition, Failure> {
     match text.parse() {
         Ok(rev) => Ok(Condition::from_number(rev)),
         Err(_) => Err(Failure::Message(format!(

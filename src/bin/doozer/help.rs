@@ -81,6 +81,9 @@ pub fn invalid_value(error: &clap::Error) -> String {
 fn operands(command: &clap::Command) -> String {
     let names = command
         .get_positionals()
-        .map(|arg| arg.get_id().as_str().to_uppercase());
-    names.collect::<Vec<_>>().join(" ")
+        .filter_map(|arg| arg.get_value_names()?.first());
+    names
+        .map(|name| name.as_str())
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -41,6 +41,8 @@ struct Pattern {
     deep: Box<[u64]>,
     /// Length of the text before the first wildcard.
     literal: usize,
+    /// Length of the text behind the last wildcard.
+    ending: usize,
 }
 
 // Tokens that are not characters of paths; every other token stands for itself.
@@ -80,6 +82,11 @@ impl Glob {
         };
         if self.ends_deep() {
             return true;
+        }
+        // Most paths are told apart by how they end, at once.
+        let (_, ending) = self.0.text.split_at(self.0.text.len() - self.0.ending);
+        if !rest.ends_with(ending) {
+            return false;
         }
         if text == "/" {
             // A component is never empty, so no `*` matches the one that the root lacks.
@@ -129,6 +136,8 @@ impl Pattern {
             .bytes()
             .position(|b| b == ONE || b == STAR)
             .unwrap_or(text.len());
+        let wildcard = text.bytes().rposition(|b| b == ONE || b == STAR);
+        let ending = wildcard.map_or(0, |wildcard| text.len() - 1 - wildcard);
         let tokens = if literal == text.len() {
             Vec::new()
         } else {
@@ -148,6 +157,7 @@ impl Pattern {
             deep: set(&|token| token == DEEP),
             text: text.into(),
             literal,
+            ending,
             tokens: tokens.into(),
         }
     }

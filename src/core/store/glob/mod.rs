@@ -45,6 +45,9 @@ struct Pattern {
     ending: usize,
 }
 
+/// From so many tokens and characters on, what it takes to match long texts fast pays off.
+const LONG: usize = 256;
+
 // Tokens that are not characters of paths; every other token stands for itself.
 const ONE: u8 = b'?';
 const STAR: u8 = b'*';
@@ -93,8 +96,12 @@ impl Glob {
             return false;
         }
         let mut states = States::at(self, self.0.literal);
-        states.step_all(self, rest.as_bytes());
-        states.is_accepting(self)
+        let alive = if self.0.tokens.len().min(rest.len()) < LONG {
+            states.step_all(self, rest.as_bytes())
+        } else {
+            states.step_long(self, rest.as_bytes())
+        };
+        alive && states.is_accepting(self)
     }
 
     /// Whether the pattern has no wildcard: it matches the path that it spells and no other.

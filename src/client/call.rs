@@ -34,7 +34,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            timeout: Duration::from_secs(10),
+            // Longer than servers try by default, so that they get to say what is wrong.
+            timeout: Duration::from_secs(15),
             connect_timeout: Duration::from_secs(2),
             reconnect: Duration::from_secs(10),
         }

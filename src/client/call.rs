@@ -42,7 +42,8 @@ impl Default for Options {
     }
 }
 
-/// A client of one cluster. Clones share its connection.
+/// A client of one cluster. Clones share its connection, which has room for 16,000 requests and
+/// watches at a time; more wait until others are answered.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,

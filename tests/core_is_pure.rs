@@ -108,7 +108,8 @@ fn judge(source: &str, is_test: bool, foreign: &BTreeSet<String>) -> Vec<String>
     for (at, token) in tokens.iter().enumerate() {
         match token.as_str() {
             "mod" => modules.extend(tokens.get(at + 1)),
-            "use" => {
+            // `impl Trait + use<'a>` imports nothing.
+            "use" if tokens.get(at + 1).is_some_and(|next| next != "<") => {
                 let in_tests = is_test || tests_begin.is_some_and(|begin| begin < at);
                 let mut rest = &tokens[at + 1..];
                 expand(&mut rest, &mut Vec::new(), in_tests, &mut paths);
@@ -164,8 +165,11 @@ fn expand(
                 *rest = tail;
                 while rest.first().is_some_and(|next| next != "}") {
                     expand(rest, prefix, in_tests, paths);
-                    if rest.first().is_some_and(|next| next == ",") {
-                        *rest = &rest[1..];
+                    match rest.first() {
+                        Some(next) if next == "," => *rest = &rest[1..],
+                        Some(next) if next == "}" => {}
+                        // Not a list of imports: a macro's pattern, perhaps.
+                        _ => return,
                     }
                 }
                 *rest = rest.get(1..).unwrap_or_default();
@@ -321,6 +325,7 @@ mod tests {
             "use std::net::SocketAddr;\nuse std::collections::{BTreeMap, VecDeque};",
             "use bytes::{Buf, BufMut};\nuse xxhash_rust::xxh3::Xxh3;",
             "#[cfg(test)]\nmod tests { use proptest::prelude::*; }",
+            "fn f<'a>(x: &'a u8) -> impl Fn() + use<'a> { g(); h() }",
             "fn hash_map_like(my_tokio: u8) { not::serde_json::x() }",
         ] {
             assert_eq!(findings(source), Vec::<String>::new(), "{source}");
@@ -334,6 +339,7 @@ mod tests {
             "const X: char = '\"'; use tokio::x; const Y: char = '\"';",
             "const X: &str = r\"\\\"; use tokio::x;",
             "/* a */ use tokio::x; /* b */",
+            "macro_rules! m { (use $x { $y; }) => { tokio::x } }",
             "fn f<'a>() { tokio::x::<'a>() }",
         ] {
             assert!(!findings(source).is_empty(), "{source}");

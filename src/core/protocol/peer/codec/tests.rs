@@ -147,7 +147,6 @@ fn the_largest_pieces_of_a_snapshot_fit() {
     let message = Message::SnapshotPiece {
         at: Slot(u64::MAX),
         piece: u32::MAX,
-        last: true,
         bytes: vec![1; MESSAGE_BYTES_MAX - 64],
     };
     let bytes = encoded(&message);
@@ -340,7 +339,6 @@ fn examples() -> Vec<Message> {
         Message::SnapshotPiece {
             at: Slot(300),
             piece: 70_000,
-            last: true,
             bytes: vec![0, 127, 128, 255],
         },
         forward(vec![set]),
@@ -480,18 +478,8 @@ fn messages() -> impl Strategy<Value = Message> {
         slot().prop_map(|oldest| Message::Truncated { oldest }),
         slot().prop_map(|from| Message::Follow { from }),
         (slot(), any::<u32>()).prop_map(|(at, piece)| Message::SnapshotAsk { at, piece }),
-        (
-            slot(),
-            any::<u32>(),
-            any::<bool>(),
-            vec(any::<u8>(), 0..300)
-        )
-            .prop_map(|(at, piece, last, bytes)| Message::SnapshotPiece {
-                at,
-                piece,
-                last,
-                bytes
-            }),
+        (slot(), any::<u32>(), vec(any::<u8>(), 0..300))
+            .prop_map(|(at, piece, bytes)| Message::SnapshotPiece { at, piece, bytes }),
         run().prop_map(|run| Message::Forward { run }),
         any::<u64>().prop_map(|question| Message::Where { question }),
         (any::<u64>(), slot()).prop_map(|(question, slot)| Message::At { question, slot }),

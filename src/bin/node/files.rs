@@ -17,9 +17,9 @@ pub fn make_room_for(clients: usize) -> usize {
         .saturating_add(OTHER_FILES);
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < wanted) {
-        let mut higher = limit.clone();
+        let mut higher = limit;
         higher.current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
-        if setrlimit(Resource::Nofile, higher.clone()).is_ok() {
+        if setrlimit(Resource::Nofile, higher).is_ok() {
             limit = higher;
         }
     }

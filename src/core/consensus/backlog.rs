@@ -90,25 +90,20 @@ impl Backlog {
         }
     }
 
-    /// Takes commands that another process forwards. `last` is its latest one applied. What is
-    /// known or leaves a gap is ignored.
+    /// Takes commands that another process forwards. `last` is its latest one applied here, where
+    /// it may be ahead. What is known, or leaves a gap behind what is known, is ignored.
     pub fn forwarded(&mut self, run: Run, last: Seq) {
         let Run { origin, first, ops } = run;
-        let goes_on = self
-            .queues
-            .get(&origin)
-            .is_some_and(|queue| first <= queue.end());
-        if !goes_on {
-            let begin = if first.follows(last) {
-                first
-            } else if first <= last && last < first.plus(ops.len()) {
-                last.next()
-            } else {
-                return;
-            };
-            if !self.queues.contains_key(&origin) && self.queues.len() >= ORIGINS_MAX {
-                return;
-            }
+        // An origin begins with the first of its commands that it does not know to be applied.
+        let begin = first.max(last.next());
+        let is_beginning = match self.queues.get(&origin) {
+            None if begin >= first.plus(ops.len()) || self.queues.len() >= ORIGINS_MAX => return,
+            None => true,
+            Some(queue) if first > queue.end() && !first.begins_life() => return,
+            // What is kept lacks its beginning, or is of an earlier life.
+            Some(queue) => first > queue.end() || queue.first > begin,
+        };
+        if is_beginning {
             self.drop_origin(origin);
             self.queues.insert(origin, Queue::starting(begin));
         }
@@ -332,9 +327,10 @@ mod tests {
     #[test]
     fn forwarded_commands_are_taken_without_gaps_and_without_repeats() {
         let mut backlog = Backlog::default();
-        backlog.forwarded(run(id(2), 8, 2), Seq(5));
-        assert!(!backlog.waits_for(id(2)), "6 and 7 are missing");
+        backlog.forwarded(run(id(2), 4, 2), Seq(5));
+        assert!(!backlog.waits_for(id(2)), "4 and 5 are applied");
         backlog.forwarded(run(id(2), 4, 4), Seq(5));
+        backlog.forwarded(run(id(2), 9, 4), Seq(5));
         backlog.forwarded(run(id(2), 7, 3), Seq(5));
         assert_eq!(
             backlog.take(ALL).map(|b| b.runs),

@@ -40,7 +40,8 @@ impl Consensus {
 
     /// Takes commands of another process. `last` is the latest one of it that was applied.
     pub fn on_forward(&mut self, from: NodeId, run: Run, last: Seq) {
-        if self.is_owner() && run.origin == from {
+        // Also by one that is no owner: it may be about to learn that it is.
+        if run.origin == from && from != self.me {
             self.backlog.forwarded(run, last);
         }
     }

@@ -26,6 +26,11 @@ impl Seq {
         Seq(u64::from(life) << Self::INDEX_BITS | 1)
     }
 
+    /// Whether this is the first command of a life.
+    pub fn begins_life(self) -> bool {
+        self == Seq::first_of((self.0 >> Self::INDEX_BITS) as u32)
+    }
+
     /// The command after this one.
     pub fn next(self) -> Seq {
         Seq(self.0 + 1)

@@ -119,6 +119,13 @@ pub enum Notice {
     },
     /// The node is a member no more: it follows, and takes no writes.
     Left,
+    /// A snapshot that a peer sent cannot be used.
+    BadSnapshot {
+        /// The peer.
+        peer: NodeId,
+        /// What is wrong with it.
+        error: String,
+    },
     /// Open slots of another member were taken over, since nothing was heard of them in time.
     Revoked {
         /// The owner of the slots.
@@ -134,6 +141,12 @@ impl fmt::Display for Notice {
             Notice::Ready => write!(f, "ready"),
             Notice::Joined { slot } => write!(f, "member in {slot}"),
             Notice::Left => write!(f, "no longer a member; following"),
+            Notice::BadSnapshot { peer, error } => {
+                write!(
+                    f,
+                    "cannot use the snapshot that {peer} sent: {error}; taking another"
+                )
+            }
             Notice::Revoked { owner, slots } => {
                 write!(
                     f,

@@ -1,1 +1,34 @@
 //! The production runtime: a node on tokio sockets.
+//!
+//! One process is one thread: all tasks are local to it and nothing is locked. [`Server::start`]
+//! listens and starts the node; tasks then read clients (`session`) and peers (`caller`), keep up
+//! connections to peers (`link`), and put what they hear into one queue (`inbox`); the main loop
+//! (`driver`) gives it to the node in groups, and what the node does in return (`world`) is left
+//! in buffers that their tasks write. Everything is generic over the network ([`Net`]).
+//!
+//! Frames between peers are a four-byte big-endian length and a message; an empty frame says only
+//! that the path works. They carry no checksum beyond TCP's.
+
+mod accept;
+mod attach;
+mod caller;
+mod driver;
+mod greet;
+mod inbox;
+mod journal;
+mod link;
+mod net;
+mod outbox;
+mod server;
+mod session;
+mod shared;
+mod signal;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use attach::{ATTACH_MAX, AttachError};
+pub use greet::DialError;
+pub use net::{Net, TokioNet};
+pub use server::{Options, ServeError, Server, Stopper, serve};

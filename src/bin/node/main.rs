@@ -1,3 +1,137 @@
 //! The server.
+//!
+//! Exit codes: 0 after `-v`, `-h` and a stop by SIGTERM or SIGINT; 1 when it cannot start; 2 for a
+//! bad flag; 3 when the node halted itself; 101 for a broken invariant.
 
-fn main() {}
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "reads its environment and starts the runtime"
+)]
+
+mod flags;
+mod setup;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use doozer::runtime::{Options, ServeError, Server, TokioNet};
+use rand::TryRng;
+use rand::rngs::SysRng;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use flags::Flags;
+use setup::{Entropy, Secrets, SetupError, options, secrets_warning};
+
+const CANNOT_START: u8 = 1;
+const BAD_FLAG: u8 = 2;
+const HALTED: u8 = 3;
+
+fn main() -> ExitCode {
+    let flags = match Flags::from_args(std::env::args_os()) {
+        Ok(flags) => flags,
+        Err(error) => error.exit(),
+    };
+    if let Err(error) = start_log(&flags.log) {
+        eprintln!("doozerd: --log {:?}: {error}", flags.log);
+        return BAD_FLAG.into();
+    }
+    match run(&flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let is_halt = matches!(error.downcast_ref(), Some(ServeError::Halted(_)));
+            eprintln!("doozerd: {error}");
+            if is_halt { HALTED } else { CANNOT_START }.into()
+        }
+    }
+}
+
+fn start_log(filter: &str) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter)?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+    Ok(())
+}
+
+fn run(flags: &Flags) -> anyhow::Result<()> {
+    let options = prepare(flags)?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())?;
+    runtime.block_on(serve(options))
+}
+
+fn prepare(flags: &Flags) -> anyhow::Result<Options> {
+    let secrets = Secrets {
+        rw: variable("DOOZER_RWSECRET"),
+        ro: variable("DOOZER_ROSECRET"),
+    };
+    let warning = secrets_warning(&secrets);
+    let entropy = Entropy {
+        id: [SysRng.try_next_u64()?, SysRng.try_next_u64()?],
+        seed: SysRng.try_next_u64()?,
+    };
+    let options: Result<Options, SetupError> = options(flags, secrets, hostname(), &entropy);
+    let options = options?;
+    if let Some(warning) = warning {
+        warn!("{warning}");
+    }
+    if flags.fill.is_some() {
+        info!("-fill is ignored: nobody waits for the turns of others");
+    }
+    Ok(options)
+}
+
+/// Serves until a signal asks to stop. A second one does not wait for answers to be written.
+async fn serve(options: Options) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let server = tokio::select! {
+        biased; // a signal ends a start that takes long
+        () = either(&mut terminate, &mut interrupt) => return Ok(()),
+        server = Server::start::<TokioNet>(options) => server?,
+    };
+    let stopper = server.stopper();
+    let stop = async {
+        either(&mut terminate, &mut interrupt).await;
+        info!("stopping");
+        stopper.stop();
+        either(&mut terminate, &mut interrupt).await;
+    };
+    tokio::select! {
+        biased; // the end of the process first
+        ended = server.run() => Ok(ended?),
+        () = stop => Ok(()),
+    }
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        biased; // whichever: both mean the same
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// An environment variable, whatever bytes it has; empty when it is unset.
+fn variable(name: &str) -> Vec<u8> {
+    std::env::var_os(name)
+        .unwrap_or_default()
+        .into_encoded_bytes()
+}
+
+/// The name of this machine, for people who look at `/ctl/node`.
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "unknown".into(),
+        name => name.into(),
+    }
+}

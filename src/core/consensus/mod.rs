@@ -1,5 +1,260 @@
-//! Agreement on the log.
+//! Agreement on the log: a Paxos instance for each slot, slots owned in turn.
+//!
+//! * [`proposer`](self): an owner brings batches into its own slots at round 0, without a prepare
+//!   phase, and gives up the slots that it has no use for (`propose.rs`).
+//! * acceptor: promises and accepts (`accept.rs`).
+//! * learner: counts votes, believes lane statements, decides (`learn.rs`).
+//! * revoker: takes over the open slots of an owner that holds up the log (`revoke.rs`).
+//! * reader: finds out up to where something may have been decided (`read.rs`).
+//! * catch-up: asks others for what it missed, and answers them (`catch_up.rs`).
+//!
+//! The scheme is Mencius (Mao, Junqueira, Marzullo, OSDI 2008) with configurations that take effect
+//! ALPHA slots after the command that makes them (Lamport, "Reconfiguring a State Machine").
+//! Invariants I1 to I11 are listed in ARCHITECTURE.md and cited where they are kept.
 
+mod accept;
+mod backlog;
+mod catch_up;
+mod learn;
+mod propose;
+mod read;
+mod retained;
+mod revoke;
 mod slot;
+mod window;
 
+use std::collections::BTreeMap;
+
+use backlog::Backlog;
+use read::Reader;
+use retained::Retained;
+use revoke::{Revocation, Stall};
+use window::Window;
+
+use super::env::{Env, RecordId, Time};
+use super::id::NodeId;
+use super::log::{Entry, Seq};
+use super::membership::{Epochs, Peers};
+use super::protocol::peer::Digest;
+
+pub use backlog::{BatchLimits, cost};
+pub use propose::PIPELINE;
+pub use read::Ticket;
 pub use slot::{Ballot, Lane, Slot};
+
+/// Slots between a command that changes the configuration and the first slot that it governs, and
+/// so the number of slots that may be open at a time. At least twice the members that a
+/// configuration may have (I7), and enough that a pipeline of batches never fills it on a local
+/// network.
+pub const ALPHA: u64 = 64;
+
+/// The consensus of one node.
+#[derive(Clone, Debug)]
+pub struct Consensus {
+    me: NodeId,
+    batch: BatchLimits,
+    epochs: Epochs,
+    window: Window,
+    /// The latest lane statement of each other member.
+    lanes: BTreeMap<NodeId, Lane>,
+    /// The highest slot seen in use by anybody, or that must be settled for another reason.
+    seen: Slot,
+    /// The highest slot in which this acceptor has accepted an entry.
+    accepted_max: Slot,
+    /// The highest round seen.
+    round_max: u32,
+
+    /// Commands that wait.
+    backlog: Backlog,
+    /// The first slot of this owner's lane that it may still use.
+    next: Slot,
+    /// Nothing below is spoken of or used: an earlier life of this identity may have used it.
+    fence: Slot,
+    /// No entry of this owner exists in any slot from here on (I3), durably.
+    reserved: Slot,
+    reserved_at: Option<RecordId>,
+    /// Entries of this owner that are not applied.
+    own: BTreeMap<Slot, Own>,
+    /// When commands were last forwarded to an owner, and to whom.
+    forwarded: Option<(NodeId, Time)>,
+
+    /// Votes that leave with the next flush, and the record that they depend on.
+    votes: Vec<(Slot, Ballot)>,
+    votes_after: Option<RecordId>,
+
+    stall: Option<Stall>,
+    revocation: Option<Revocation>,
+    reader: Reader,
+    retained: Retained,
+    catch_up: catch_up::CatchUp,
+    /// Owners whose slots this member took over, since somebody asked.
+    revoked: Vec<NodeId>,
+}
+
+/// An entry that this owner has proposed.
+#[derive(Clone, Debug)]
+struct Own {
+    entry: Entry,
+    /// When it was sent last.
+    sent: Time,
+    /// How often it was sent.
+    tries: u32,
+}
+
+impl Consensus {
+    /// The consensus of a node whose state is that after slot `applied`.
+    pub fn new(me: NodeId, batch: BatchLimits, alpha: u64, applied: Slot, epochs: Epochs) -> Self {
+        let fence = applied.next();
+        Consensus {
+            me,
+            batch,
+            epochs,
+            window: Window::new(applied, alpha),
+            lanes: BTreeMap::new(),
+            seen: applied,
+            accepted_max: Slot(0),
+            round_max: 0,
+            backlog: Backlog::default(),
+            next: fence,
+            fence,
+            reserved: fence,
+            reserved_at: None,
+            own: BTreeMap::new(),
+            forwarded: None,
+            votes: Vec::new(),
+            votes_after: None,
+            stall: None,
+            revocation: None,
+            reader: Reader::default(),
+            retained: Retained::new(applied),
+            catch_up: catch_up::CatchUp::default(),
+            revoked: Vec::new(),
+        }
+    }
+
+    /// The last slot applied.
+    pub fn applied(&self) -> Slot {
+        self.window.applied()
+    }
+
+    /// The configurations of the slots that are not applied.
+    pub fn epochs(&self) -> &Epochs {
+        &self.epochs
+    }
+
+    /// Whether this node votes in the next slot.
+    pub fn is_member(&self) -> bool {
+        self.epochs.at(self.window.first()).has(self.me)
+    }
+
+    /// Whether this node may propose: it owns slots in the latest configuration.
+    pub fn is_owner(&self) -> bool {
+        self.epochs.latest().owners.contains(&self.me)
+    }
+
+    /// The highest slot that anybody was seen to use.
+    pub fn seen(&self) -> Slot {
+        self.seen
+    }
+
+    /// The entry to apply next, if it is decided.
+    pub fn next_decided(&self) -> Option<(Slot, Entry)> {
+        Some((self.window.first(), self.window.next_decided()?.clone()))
+    }
+
+    /// Somebody says that this slot is in use.
+    pub fn on_seen(&mut self, slot: Slot) {
+        self.seen = self.seen.max(slot);
+    }
+
+    /// The connection to a process broke: if the log waits for it, it need not wait for long.
+    pub fn on_unlinked(&mut self, peer: NodeId) {
+        let first = self.window.first();
+        if self.epochs.at(first).owner(first) == peer {
+            self.stall = None;
+        }
+    }
+
+    /// The owners whose slots this member has taken over since the last call.
+    pub fn take_revoked(&mut self) -> Vec<NodeId> {
+        std::mem::take(&mut self.revoked)
+    }
+
+    /// Which own slots this node gives up, for a heartbeat, and the record that it depends on.
+    pub fn statement(&mut self, env: &mut impl Env) -> (Option<Lane>, Option<RecordId>) {
+        self.lane(env)
+    }
+
+    /// Installs a state from elsewhere, of after slot `applied`. Promises and own entries of later
+    /// slots are kept. `last` tells the latest command of each origin that is in effect.
+    pub fn jump(&mut self, applied: Slot, epochs: Epochs, last: impl Fn(NodeId) -> Seq) {
+        assert!(applied > self.applied(), "a snapshot of the past");
+        self.window.jump(applied);
+        self.epochs = epochs;
+        self.retained = Retained::new(applied);
+        self.seen = self
+            .seen
+            .max(applied)
+            .max(Slot(self.epochs.latest().start.0 - 1));
+        self.next = self.next.max(applied.next());
+        self.own = self.own.split_off(&applied.next());
+        let origins: Vec<NodeId> = self.backlog.origins().collect();
+        for origin in origins {
+            self.backlog.applied(origin, last(origin));
+            self.backlog.resend(origin);
+        }
+        self.stall = None;
+        self.revocation = None;
+        self.settle(self.window.first(), self.window.last().next());
+    }
+
+    /// What leaves at the end of a group of inputs: proposals, votes, questions, entries for
+    /// followers.
+    pub fn flush(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
+        self.propose(now, peers, env);
+        self.send_votes(env);
+        self.ask_readers(now, env);
+        self.feed_followers(env);
+    }
+
+    /// Does what time asks for.
+    pub fn tick(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
+        self.retransmit(now, env);
+        self.repeat_forward(now, peers);
+        self.repeat_questions(now, env);
+        self.check_stall(now, peers, env);
+        self.catch_up(now, peers, env);
+    }
+
+    /// When [`Consensus::tick`] has something to do, at the latest.
+    pub fn deadline(&self) -> Time {
+        [
+            self.retransmit_deadline(),
+            self.forward_deadline(),
+            self.reader.deadline(),
+            self.stall_deadline(),
+        ]
+        .into_iter()
+        .min()
+        .expect("the list is not empty")
+    }
+
+    /// The digest after a slot that was applied lately.
+    pub fn digest_at(&self, slot: Slot) -> Option<Digest> {
+        self.retained.digest(slot)
+    }
+
+    /// The members of the configurations of these slots and of the latest one, without this node.
+    fn others(&self, first: Slot, last: Slot) -> Vec<NodeId> {
+        let mut ids: Vec<NodeId> = Vec::new();
+        let latest = self.epochs.latest();
+        for epoch in self.epochs.covering(first, last).chain([latest]) {
+            for member in &epoch.members {
+                if *member != self.me && !ids.contains(member) {
+                    ids.push(*member);
+                }
+            }
+        }
+        ids
+    }
+}

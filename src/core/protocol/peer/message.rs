@@ -90,8 +90,6 @@ pub enum Message {
         at: Slot,
         /// Which piece, from 0.
         piece: u32,
-        /// Whether it is the last.
-        last: bool,
         /// Its bytes.
         bytes: Vec<u8>,
     },

@@ -1,6 +1,7 @@
 //! The protocol between nodes.
 
 mod codec;
+pub mod handshake;
 mod message;
 
 pub use codec::{DecodeError, MESSAGE_BYTES_MAX, decode, encode};

@@ -1,10 +1,11 @@
-//! The node: the one entrance to all rooms.
+//! What a node is told at its start.
 
 use std::time::Duration;
 
-use super::env::{Env, Input};
-use super::id::NodeId;
-use super::limits::Limits;
+use crate::core::consensus::{ALPHA, BatchLimits};
+use crate::core::id::NodeId;
+use crate::core::limits::Limits;
+use crate::core::store::HistoryLimits;
 
 /// What a node is told at its start.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ pub struct Config {
     pub pulse: Duration,
     /// How long a silent member keeps its slot.
     pub timeout: Duration,
-    /// Revisions of history to retain.
+    /// Revisions of history to retain, at least one.
     pub history_revs: u64,
     /// Bytes of history to retain.
     pub history_bytes: u64,
@@ -39,6 +40,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// Bounds on clients.
     pub limits: Limits,
+    /// How the founder of a cluster sets it up, and how this node batches.
+    pub tuning: Tuning,
 }
 
 /// How a node's life begins.
@@ -54,31 +57,37 @@ pub enum Start {
     Join,
 }
 
-/// All logic of one process.
-#[derive(Clone, Debug)]
-pub struct Node {
-    config: Config,
+/// What operators have no reason to change, but simulations do, to make rare situations frequent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Slots between a change of configuration and its effect, for a cluster that this node
+    /// founds. At least twice the members that it will have.
+    pub alpha: u64,
+    /// Most that one batch of this node holds.
+    pub batch: BatchLimits,
+    /// Writes of clients that wait for their place in the log at most. Beyond it they are refused.
+    pub writes_open_max: usize,
 }
 
-impl Node {
-    /// A node at the beginning of its life. Its first effects leave with the first `flush`.
-    pub fn new(config: Config) -> Node {
-        Node { config }
+impl Default for Tuning {
+    fn default() -> Tuning {
+        Tuning {
+            alpha: ALPHA,
+            batch: BatchLimits {
+                commands: 1024,
+                bytes: 256 << 10,
+            },
+            // Minutes of work for a cluster that is slow; more would only wait to time out.
+            writes_open_max: 65_536,
+        }
     }
+}
 
-    /// Takes one input. Never blocks and never fails; effects leave through `env`, except those
-    /// that are collected for the next [`Node::flush`].
-    pub fn handle(&mut self, input: Input, env: &mut impl Env) {
-        let _ = (input, env.now(), &self.config);
-    }
-
-    /// Ends a group of inputs that were ready together: what was collected leaves.
-    pub fn flush(&mut self, env: &mut impl Env) {
-        let _ = env.now();
-    }
-
-    /// Whether the node has what it needs to serve clients. Until then the runtime lets them wait.
-    pub fn is_ready(&self) -> bool {
-        false
+impl Config {
+    pub(super) fn history(&self) -> HistoryLimits {
+        HistoryLimits {
+            revs: self.history_revs.max(1),
+            bytes: self.history_bytes,
+        }
     }
 }

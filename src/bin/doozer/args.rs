@@ -1,0 +1,269 @@
+//! The command line in types. [`crate::scan`] has put the arguments into a form that clap reads.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::duration;
+
+/// The default for `-a`.
+pub const URI_DEFAULT: &str = "doozer:?ca=127.0.0.1:8046";
+
+/// The whole command line.
+#[derive(Parser, Debug)]
+#[command(
+    name = "doozer",
+    about = "The command line client of Doozer",
+    disable_help_flag = true,
+    disable_help_subcommand = true,
+    help_template = "{options}"
+)]
+pub struct Cli {
+    /// Flags that are good before and after the command.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that are good before and after the command.
+#[derive(Args, Debug)]
+pub struct Flags {
+    /// The cluster: doozer:?ca=HOST:PORT&ca=... with one "ca" for each server, or
+    /// doozer:?cn=NAME to look its servers up in the name service, and &sk=SECRET if it has
+    /// secrets. Plain HOST:PORT will do. Default: $DOOZER_URI, else doozer:?ca=127.0.0.1:8046
+    #[arg(short = 'a', long = "uri", value_name = "URI", global = true)]
+    pub uri: Option<String>,
+    /// The name service that knows the servers of "cn", as a URI. Default: $DOOZER_BOOT_URI
+    #[arg(short = 'b', long = "boot", value_name = "URI", global = true)]
+    pub boot: Option<String>,
+    /// The revision for find, wait and watch; -1 is the current one
+    #[arg(
+        short = 'r',
+        long,
+        value_name = "REV",
+        default_value_t = -1,
+        global = true,
+        allow_negative_numbers = true
+    )]
+    pub rev: i64,
+    /// How long wait waits, such as 300ms or 1m30s; 0 is for ever
+    #[arg(
+        short = 't',
+        long,
+        value_name = "DURATION",
+        default_value = "0",
+        value_parser = duration::parse,
+        global = true
+    )]
+    pub timeout: Duration,
+    /// Print one JSON object per line. Values are text in "value", or, where they are not UTF-8,
+    /// base64 in "value_base64"
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Read the server's own copy: faster, needs no majority, may be stale
+    #[arg(long, global = true)]
+    pub local: bool,
+    /// Show help: of a command when one is named
+    #[arg(short = 'h', long = "help", global = true)]
+    pub help: bool,
+    /// Print the version
+    #[arg(short = 'v', long = "version", global = true)]
+    pub version: bool,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Create a file
+    ///
+    /// The value comes from standard input. Prints the revision. It is an error (exit code 1) if
+    /// the file exists.
+    #[command(after_help = "Example:\n  echo web-1 | doozer add /app/master")]
+    Add {
+        /// The file
+        path: String,
+    },
+    /// Measure how fast a cluster is
+    ///
+    /// Each of connections × inflight slots sends its next request when the last one was
+    /// answered. After the warm-up, each answer is counted and its latency recorded. Prints a
+    /// table to standard error and one line of JSON to standard output. Writes below /bench.
+    #[command(
+        after_help = "Examples:\n  doozer bench fill --keys 100000 --connections 4 --inflight \
+                      16\n  doozer bench set --connections 8 --inflight 8 --duration 10"
+    )]
+    Bench(Bench),
+    /// Print a script that completes commands and flags in a shell
+    #[command(after_help = "Example:\n  doozer completions bash > /etc/bash_completion.d/doozer")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Delete a file
+    ///
+    /// The file must have the revision REV; -1 deletes whatever is there. A missing file is no
+    /// error. Exit code 1 if the revision does not match.
+    #[command(after_help = "Examples:\n  doozer del /app/master 57\n  doozer del /app/master -1")]
+    Del {
+        /// The file
+        path: String,
+        /// Its revision, or -1
+        #[arg(value_name = "REV", allow_negative_numbers = true)]
+        condition: String,
+    },
+    /// List a tree
+    ///
+    /// Prints PATH and the paths of everything below it, depth first, at the current revision or
+    /// at that of -r.
+    #[command(after_help = "Examples:\n  doozer find /app\n  doozer -r 57 find --json /")]
+    Find {
+        /// Where to begin
+        path: String,
+    },
+    /// Print the value of a file
+    ///
+    /// Into a pipe or a file it prints the value and nothing else. On a terminal a line with the
+    /// revision and the length comes first.
+    #[command(after_help = "Examples:\n  doozer get /app/master\n  doozer get --long /app/master")]
+    Get {
+        /// The file
+        path: String,
+        /// Print a line "REV LENGTH", the value, and a newline, wherever it goes
+        #[arg(long, conflicts_with = "raw")]
+        long: bool,
+        /// Print the value and nothing else, also on a terminal
+        #[arg(long)]
+        raw: bool,
+        /// The revision at which to read, instead of the present
+        #[arg(long, value_name = "REV")]
+        at: Option<u64>,
+    },
+    /// Show help of a command
+    #[command(after_help = "Example:\n  doozer help set")]
+    Help {
+        /// The command
+        command: String,
+    },
+    /// Take a revision and change nothing
+    ///
+    /// Succeeds when a majority of the members has agreed on it.
+    #[command(after_help = "Example:\n  doozer nop && echo writable")]
+    Nop,
+    /// Print the current revision
+    #[command(after_help = "Example:\n  doozer watch -r \"$(doozer rev)\" '/app/**'")]
+    Rev,
+    /// Print the id of the server
+    #[command(after_help = "Example:\n  doozer -a 10.0.0.2:8046 self")]
+    #[command(name = "self")]
+    Self_,
+    /// Write a file
+    ///
+    /// The value comes from standard input. The file must have the revision REV; 0 only creates,
+    /// -1 overwrites whatever is there. Prints the file's revision. Exit code 1 if the revision
+    /// does not match.
+    #[command(
+        after_help = "Examples:\n  echo web-2 | doozer set /app/master 57\n  echo web-2 | doozer \
+                      set /app/master -1"
+    )]
+    Set {
+        /// The file
+        path: String,
+        /// Its revision, 0, or -1
+        #[arg(value_name = "REV", allow_negative_numbers = true)]
+        condition: String,
+    },
+    /// Print the revision and length of a file
+    ///
+    /// Of a directory, prints "d" and the number of its entries.
+    #[command(after_help = "Example:\n  doozer stat /app/master")]
+    Stat {
+        /// What to look at
+        path: String,
+        /// The revision at which to look, instead of the present
+        #[arg(long, value_name = "REV")]
+        at: Option<u64>,
+    },
+    /// Write a file with the value that it has
+    ///
+    /// Watchers see it. Creates an empty file if there is none. Prints nothing.
+    #[command(after_help = "Example:\n  doozer touch /app/reload")]
+    Touch {
+        /// The file
+        path: String,
+    },
+    /// Print the next change
+    ///
+    /// Of files that match PATTERN, from the current revision or that of -r on. Prints a line
+    /// "PATH REV set|del LENGTH", the value, and a newline. In patterns "?" is one character, "*"
+    /// any number within a name, "**" any number with slashes.
+    #[command(after_help = "Examples:\n  doozer wait -t 1m '/app/*'\n  doozer wait -r 57 '/**'")]
+    Wait {
+        /// Which files
+        pattern: String,
+    },
+    /// Print all changes
+    ///
+    /// As they happen, like wait, until it is interrupted. When its server goes away it goes on
+    /// with another one, without a gap.
+    #[command(after_help = "Example:\n  doozer watch --json '/app/**'")]
+    Watch {
+        /// Which files
+        pattern: String,
+    },
+}
+
+/// How to measure.
+#[derive(Args, Debug, Clone)]
+pub struct Bench {
+    /// What to do
+    pub workload: Workload,
+    /// Connections, spread over the servers of the URI in order
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub connections: u32,
+    /// Requests in flight on each connection
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8_192))]
+    pub inflight: u32,
+    /// Bytes in a value
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(0..=(16 << 20)))]
+    pub value_size: u32,
+    /// How many keys there are; each request takes one at random
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=9_999_999))]
+    pub keys: u32,
+    /// How long to measure, in seconds or with a unit
+    #[arg(long, default_value = "5", value_parser = duration::parse)]
+    pub duration: Duration,
+    /// How long to load before that
+    #[arg(long, default_value = "1", value_parser = duration::parse)]
+    pub warmup: Duration,
+    /// Reads in a hundred requests of the workload mixed
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub read_percent: u8,
+    /// Watches of the workload watch, spread over the connections
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub watchers: u32,
+    /// Free text that goes into the result
+    #[arg(long, default_value = "")]
+    pub label: String,
+}
+
+/// What to do to the cluster.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workload {
+    /// Overwrite random keys
+    Set,
+    /// Read random keys, linearizable
+    Get,
+    /// Read random keys from the servers' own copies
+    GetLocal,
+    /// Read and overwrite random keys
+    Mixed,
+    /// Count in one file from every slot by compare-and-set, and check the sum
+    Cas,
+    /// Create all keys, each once
+    Fill,
+    /// Write one file, and measure until each watch has told
+    Watch,
+}

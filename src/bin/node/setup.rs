@@ -1,0 +1,323 @@
+//! From flags and environment to what the runtime is started with.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use doozer::core::id::NodeId;
+use doozer::core::limits::Limits;
+use doozer::core::node::{Config, Start};
+use doozer::core::protocol::peer::handshake::SECRET_BYTES_MAX;
+use doozer::core::store::Path;
+use doozer::runtime::Options;
+
+use crate::flags::{Flags, Reads};
+
+/// Why a process cannot be started as it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A flag of the original that this version does not have.
+    #[error("{flag} is not available yet: start without it")]
+    NotAvailable {
+        /// The flag, or the variable.
+        flag: &'static str,
+    },
+    /// `-l` is empty.
+    #[error("-l is empty: give the address to listen on, such as -l 127.0.0.1:8046")]
+    NoAddress,
+    /// An address has no port.
+    #[error("{flag} {addr}: not an address with a port, such as 127.0.0.1:8046")]
+    NoPort {
+        /// The flag.
+        flag: &'static str,
+        /// What it was given.
+        addr: String,
+    },
+    /// The host of `-l` is unknown.
+    #[error("-l {addr}: cannot find out which address that is: {source}")]
+    Unresolved {
+        /// What it was given.
+        addr: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `-l` is an address of every machine.
+    #[error(
+        "-l {addr}: others know this node by its address and could not reach it by that one; give \
+         an address of this machine"
+    )]
+    Wildcard {
+        /// What it was given.
+        addr: String,
+    },
+    /// The name of the cluster cannot be part of a path.
+    #[error("-c {name:?}: the name of a cluster consists of A-Z a-z 0-9 . -")]
+    ClusterName {
+        /// What it was given.
+        name: String,
+    },
+    /// The largest value would not fit the largest request.
+    #[error(
+        "--max-frame {frame}: too small for a value of --max-value {value} bytes with its path of \
+         --max-path {path}"
+    )]
+    FrameTooSmall {
+        /// Largest request.
+        frame: usize,
+        /// Largest value.
+        value: usize,
+        /// Longest path.
+        path: usize,
+    },
+    /// A secret is too long.
+    #[error("{name}: a secret has at most {SECRET_BYTES_MAX} bytes")]
+    SecretTooLong {
+        /// The variable.
+        name: &'static str,
+    },
+}
+
+/// The two secrets; empty where unset.
+pub struct Secrets {
+    /// Grants everything.
+    pub rw: Vec<u8>,
+    /// Grants reading.
+    pub ro: Vec<u8>,
+}
+
+/// Random values that are the process's own.
+pub struct Entropy {
+    /// For its id.
+    pub id: [u64; 2],
+    /// For everything else.
+    pub seed: u64,
+}
+
+/// Bytes of a request besides path and value.
+const FRAME_OVERHEAD_BYTES: usize = 64;
+
+/// Words that switch the web view off, as the original takes them. Those for "true" do so too.
+const BOOLEANS: [&str; 12] = [
+    "0", "1", "f", "t", "F", "T", "false", "true", "FALSE", "TRUE", "False", "True",
+];
+
+/// Checks what was asked for.
+pub fn options(
+    flags: &Flags,
+    secrets: Secrets,
+    hostname: String,
+    entropy: &Entropy,
+) -> Result<Options, SetupError> {
+    check_available(flags)?;
+    let listen = listen_addr(&flags.listen)?;
+    for addr in &flags.attach {
+        check_port("-a", addr)?;
+    }
+    check_cluster_name(&flags.cluster)?;
+    check_secret("DOOZER_RWSECRET", &secrets.rw)?;
+    check_secret("DOOZER_ROSECRET", &secrets.ro)?;
+    let cluster = flags.cluster.clone();
+    let start = if flags.attach.is_empty() {
+        Start::Found {
+            cluster: cluster.clone(),
+        }
+    } else {
+        Start::Join
+    };
+    Ok(Options {
+        node: Config {
+            id: NodeId::from_random(entropy.id[0], entropy.id[1]),
+            boot: 0,
+            addr: listen.to_string(),
+            hostname,
+            version: env!("CARGO_PKG_VERSION").into(),
+            start,
+            rw_secret: secrets.rw,
+            ro_secret: secrets.ro,
+            pulse: flags.pulse,
+            timeout: flags.timeout,
+            history_revs: flags.hist,
+            history_bytes: flags.hist_bytes,
+            local_reads: flags.reads == Reads::Local,
+            request_timeout: flags.request_timeout,
+            limits: limits(flags)?,
+        },
+        cluster,
+        listen,
+        attach: flags.attach.clone(),
+        entropy: entropy.seed,
+    })
+}
+
+/// What an operator should hear about the secrets, if anything.
+pub fn secrets_warning(secrets: &Secrets) -> Option<&'static str> {
+    match (secrets.rw.is_empty(), secrets.ro.is_empty()) {
+        (false, true) => Some(
+            "DOOZER_RWSECRET is set but DOOZER_ROSECRET is not: anybody may read; set both to \
+             keep strangers out",
+        ),
+        (true, false) => Some(
+            "DOOZER_ROSECRET is set but DOOZER_RWSECRET is not: anybody may read and write; set \
+             both to keep strangers out",
+        ),
+        (true, true) | (false, false) => None,
+    }
+}
+
+fn check_available(flags: &Flags) -> Result<(), SetupError> {
+    let is_web_asked_for = |word: &String| !BOOLEANS.contains(&word.as_str());
+    let missing = [
+        (
+            "-b (or DOOZER_BOOT_URI)",
+            flags.boot.as_ref().is_some_and(|uri| !uri.is_empty()),
+        ),
+        ("-w ADDR", flags.web.as_ref().is_some_and(is_web_asked_for)),
+        ("-tlscert", flags.tlscert.is_some()),
+        ("-tlskey", flags.tlskey.is_some()),
+    ];
+    match missing.into_iter().find(|(_, is_asked_for)| *is_asked_for) {
+        Some((flag, _)) => Err(SetupError::NotAvailable { flag }),
+        None => Ok(()),
+    }
+}
+
+fn listen_addr(addr: &str) -> Result<SocketAddr, SetupError> {
+    if addr.is_empty() {
+        return Err(SetupError::NoAddress);
+    }
+    check_port("-l", addr)?;
+    let addr = addr.to_owned();
+    match addr.to_socket_addrs().map(|mut addrs| addrs.next()) {
+        Ok(Some(resolved)) if resolved.ip().is_unspecified() => Err(SetupError::Wildcard { addr }),
+        Ok(Some(resolved)) => Ok(resolved),
+        Ok(None) => Err(SetupError::Unresolved {
+            addr,
+            source: io::ErrorKind::NotFound.into(),
+        }),
+        Err(source) => Err(SetupError::Unresolved { addr, source }),
+    }
+}
+
+fn check_port(flag: &'static str, addr: &str) -> Result<(), SetupError> {
+    match addr.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() => {
+            // The original takes an empty host for every address of the machine.
+            if host.is_empty() && flag == "-l" {
+                let addr = addr.to_owned();
+                return Err(SetupError::Wildcard { addr });
+            }
+            Ok(())
+        }
+        _ => Err(SetupError::NoPort {
+            flag,
+            addr: addr.to_owned(),
+        }),
+    }
+}
+
+fn check_cluster_name(name: &str) -> Result<(), SetupError> {
+    let path = Path::parse(format!("/{name}").as_bytes());
+    match path {
+        Ok(path) if path.components().count() == 1 => Ok(()),
+        _ => Err(SetupError::ClusterName {
+            name: name.to_owned(),
+        }),
+    }
+}
+
+fn check_secret(name: &'static str, secret: &[u8]) -> Result<(), SetupError> {
+    if secret.len() > SECRET_BYTES_MAX {
+        return Err(SetupError::SecretTooLong { name });
+    }
+    Ok(())
+}
+
+fn limits(flags: &Flags) -> Result<Limits, SetupError> {
+    let (frame, value, path) = (flags.max_frame, flags.max_value, flags.max_path);
+    if frame < value + path + FRAME_OVERHEAD_BYTES {
+        return Err(SetupError::FrameTooSmall { frame, value, path });
+    }
+    Ok(Limits {
+        frame_bytes_max: frame,
+        path_bytes_max: path,
+        value_bytes_max: value,
+        requests_open_max: flags.max_requests,
+        connections_max: flags.max_connections,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+
+    fn setup(line: &str) -> Result<Options, String> {
+        let args = std::iter::once("doozerd").chain(line.split(' ').filter(|a| !a.is_empty()));
+        let flags = Flags::from_args(args.map(OsString::from)).unwrap();
+        let secrets = Secrets {
+            rw: b"rw".to_vec(),
+            ro: Vec::new(),
+        };
+        let entropy = Entropy {
+            id: [1, 2],
+            seed: 3,
+        };
+        options(&flags, secrets, "host".into(), &entropy).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_attach_a_cluster_is_founded_and_with_it_joined() {
+        let founder = setup("-c foo").unwrap();
+        let found = Start::Found {
+            cluster: "foo".into(),
+        };
+        assert_eq!(founder.node.start, found);
+        assert_eq!(founder.node.rw_secret, b"rw");
+        let joiner = setup("-c foo -a h:1 -a g:2 -w t").unwrap();
+        assert_eq!(
+            (joiner.node.start, joiner.cluster),
+            (Start::Join, "foo".into())
+        );
+        assert_eq!(joiner.attach, ["h:1", "g:2"]);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_its_name() {
+        for (line, part) in [
+            ("-l=", "-l is empty"),
+            ("-l 0.0.0.0:8046", "give an address of this machine"),
+            ("-l [::]:8046", "give an address of this machine"),
+            ("-l :8046", "give an address of this machine"),
+            ("-l 127.0.0.1", "not an address with a port"),
+            ("-l 127.0.0.1:66000", "not an address with a port"),
+            ("-a somewhere", "-a somewhere: not an address"),
+            ("-c a/b", "name of a cluster"),
+            ("-c=", "name of a cluster"),
+            (
+                "-b doozer:?cn=a",
+                "-b (or DOOZER_BOOT_URI) is not available yet",
+            ),
+            ("-w 127.0.0.1:8000", "-w ADDR is not available yet"),
+            ("-tlscert c", "-tlscert is not available yet"),
+            ("-tlskey k", "-tlskey is not available yet"),
+            ("-max-frame 1M", "too small"),
+        ] {
+            let error = setup(line).map(|_| ()).unwrap_err();
+            assert!(error.contains(part), "{line}: {error}");
+            assert!(!error.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn one_secret_alone_is_warned_of() {
+        let warning = |rw: &str, ro: &str| {
+            secrets_warning(&Secrets {
+                rw: rw.into(),
+                ro: ro.into(),
+            })
+        };
+        assert_eq!((warning("", ""), warning("a", "b")), (None, None));
+        assert!(warning("a", "").unwrap().contains("anybody may read;"));
+        assert!(warning("", "b").unwrap().contains("read and write"));
+    }
+}

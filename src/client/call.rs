@@ -1,0 +1,499 @@
+//! A client: how a request finds a server that answers it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::connection::{Connection, Lost, OpenError};
+use super::error::{Error, Refusal, Unreached, describe};
+use super::resolve;
+use super::uri::{Address, Uri};
+use crate::core::id::Rev;
+use crate::core::protocol::client::{ErrorCode, Request, Response, Verb};
+
+/// Addresses that a client remembers: those it was given and those of the members it learned.
+const ADDRESSES_MAX: usize = 256;
+/// Pauses between attempts when nothing can be reached double between these two.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How patient a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How long a request may take, all attempts together, where nothing else is said with
+    /// [`Client::within`]. WAITs have no limit of their own.
+    pub timeout: Duration,
+    /// How long one attempt to connect may take.
+    pub connect_timeout: Duration,
+    /// How long a client that was connected tries to connect again before it gives up.
+    pub reconnect: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(2),
+            reconnect: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A client of one cluster. Clones share its connection.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+    pub(super) view: View,
+}
+
+/// What reads through one handle have in common.
+#[derive(Clone, Copy, Default)]
+pub(super) struct View {
+    /// The state to read; the present if absent.
+    pub(super) at: Option<Rev>,
+    pub(super) local: Option<bool>,
+    pub(super) timeout: Option<Duration>,
+}
+
+struct Shared {
+    options: Options,
+    secret: Mutex<Option<Bytes>>,
+    book: Mutex<Book>,
+    /// Held while connecting, so that all who need a connection wait for the same one.
+    current: tokio::sync::Mutex<Option<Connection>>,
+}
+
+/// The addresses, and which of them is tried first.
+struct Book {
+    addresses: Vec<Address>,
+    first: usize,
+}
+
+impl Client {
+    /// Connects to the cluster that a text names: a doozer URI with addresses, or one `HOST:PORT`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Uri`] if it is none of these, [`Error::Unreachable`] if no address answers, and
+    /// [`Error::Refused`] if the server does not accept the URI's secret.
+    pub async fn connect(uri: &str) -> Result<Client, Error> {
+        Client::connect_with(&uri.parse()?, None, Options::default()).await
+    }
+
+    /// Connects to a cluster. Where `uri` has a cluster name and `name_service` is given, the
+    /// addresses come from there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::connect`]; [`Error::UnknownName`] and [`Error::NoNameService`] if the name
+    /// leads nowhere.
+    pub async fn connect_with(
+        uri: &Uri,
+        name_service: Option<&Uri>,
+        options: Options,
+    ) -> Result<Client, Error> {
+        let addresses = match (&uri.name, name_service) {
+            (Some(name), Some(service)) => {
+                let service = Client::to(service.addresses.clone(), service, options);
+                service.connection(&[], Instant::now()).await?;
+                resolve::members_of(&service, name).await?
+            }
+            (Some(name), None) if uri.addresses.is_empty() => {
+                return Err(Error::NoNameService { name: name.clone() });
+            }
+            _ => uri.addresses.clone(),
+        };
+        let client = Client::to(addresses, uri, options);
+        client.connection(&[], Instant::now()).await?;
+        Ok(client)
+    }
+
+    fn to(addresses: Vec<Address>, uri: &Uri, options: Options) -> Client {
+        let mut book = Book {
+            addresses: Vec::new(),
+            first: 0,
+        };
+        for addr in addresses {
+            book.add(addr);
+        }
+        let shared = Shared {
+            options,
+            secret: Mutex::new(uri.secret.clone().map(Bytes::from)),
+            book: Mutex::new(book),
+            current: tokio::sync::Mutex::new(None),
+        };
+        Client {
+            shared: Arc::new(shared),
+            view: View::default(),
+        }
+    }
+
+    /// The same client, but its reads give the state right after this revision, and wait for it
+    /// when it is in the future. Revision 0 counts as 1.
+    pub fn at(&self, rev: Rev) -> Client {
+        let view = View {
+            at: Some(rev),
+            ..self.view
+        };
+        self.viewing(view)
+    }
+
+    /// The same client, but its reads come from the copy of the server that it is connected to
+    /// (true: fast, perhaps stale), or are the latest state of the cluster (false), whatever the
+    /// server does by itself.
+    pub fn local(&self, local: bool) -> Client {
+        let view = View {
+            local: Some(local),
+            ..self.view
+        };
+        self.viewing(view)
+    }
+
+    /// The same client, but each of its requests, WAITs included, may take this long.
+    pub fn within(&self, limit: Duration) -> Client {
+        let view = View {
+            timeout: Some(limit),
+            ..self.view
+        };
+        self.viewing(view)
+    }
+
+    fn viewing(&self, view: View) -> Client {
+        Client {
+            shared: self.shared.clone(),
+            view,
+        }
+    }
+
+    /// The addresses that this client knows.
+    pub fn addresses(&self) -> Vec<Address> {
+        self.book(|book| book.addresses.clone())
+    }
+
+    /// The server that the client is connected to, if it is.
+    pub async fn connected_to(&self) -> Option<Address> {
+        let current = self.shared.current.lock().await;
+        let connection = current.as_ref().filter(|connection| connection.is_open())?;
+        Some(connection.addr().clone())
+    }
+
+    /// Asks the cluster for the addresses of its members and remembers them for fail-over.
+    /// Whatever goes wrong is left for the next request to find.
+    pub async fn learn_members(&self) {
+        if let Ok(connection) = self.connection(&[], Instant::now()).await {
+            self.learn_from(&connection).await;
+        }
+    }
+
+    async fn learn_from(&self, connection: &Connection) {
+        let limit = self.shared.options.connect_timeout;
+        if let Ok(members) = timeout(limit, resolve::members_seen_by(connection)).await {
+            self.book(|book| members.into_iter().for_each(|addr| book.add(addr)));
+        }
+    }
+
+    pub(super) fn keep_secret(&self, secret: Bytes) {
+        let mut kept = self
+            .shared
+            .secret
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *kept = Some(secret);
+    }
+
+    fn book<T>(&self, look: impl FnOnce(&mut Book) -> T) -> T {
+        look(
+            &mut self
+                .shared
+                .book
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    /// When a request that begins at this moment must be answered.
+    pub(super) fn limit(&self, verb: Verb) -> Option<Duration> {
+        match self.view.timeout {
+            None if verb == Verb::Wait => None,
+            None => Some(self.shared.options.timeout),
+            limit => limit,
+        }
+    }
+
+    /// The connection, or another one if it is lost or leads to an address to `avoid`. Goes
+    /// through all addresses at least once, and again with pauses while `patience` lasts.
+    pub(super) async fn connection(
+        &self,
+        avoid: &[Address],
+        patience: Instant,
+    ) -> Result<Connection, Error> {
+        let mut current = self.shared.current.lock().await;
+        if let Some(connection) = &*current
+            && connection.is_open()
+            && !avoid.contains(connection.addr())
+        {
+            return Ok(connection.clone());
+        }
+        let mut pause = PAUSE_MIN;
+        loop {
+            let mut tried = Vec::new();
+            for addr in self.book(|book| book.in_turn()) {
+                if avoid.contains(&addr) {
+                    continue;
+                }
+                match self.open(&addr).await? {
+                    Ok(connection) => {
+                        self.book(|book| book.prefer(&addr));
+                        *current = Some(connection.clone());
+                        return Ok(connection);
+                    }
+                    Err(reason) => tried.push(Unreached { addr, reason }),
+                }
+            }
+            if tried.is_empty() || Instant::now() + pause >= patience {
+                return Err(Error::Unreachable { tried });
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// The outer error is final, the inner one a reason to try another address.
+    async fn open(&self, addr: &Address) -> Result<Result<Connection, String>, Error> {
+        let secret = self
+            .shared
+            .secret
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let limit = self.shared.options.connect_timeout;
+        match timeout(limit, Connection::open(addr, secret)).await {
+            Ok(Ok(connection)) => Ok(Ok(connection)),
+            Ok(Err(OpenError::Io(reason))) => Ok(Err(reason)),
+            Ok(Err(OpenError::Refused(refusal))) => Err(refusal.into()),
+            Err(_) => Ok(Err(format!("no answer within {limit:?}"))),
+        }
+    }
+
+    /// Gets an answer that is no refusal.
+    pub(super) async fn call(&self, request: Request) -> Result<Response, Error> {
+        let verb = request.verb.and_then(Verb::from_number);
+        let limit = verb.and_then(|verb| self.limit(verb));
+        let attempt = Attempts {
+            client: self,
+            request: &request,
+            writes: matches!(verb, Some(Verb::Set | Verb::Del | Verb::Nop)),
+            standbys: Vec::new(),
+            losses: Losses::new(self.shared.options.reconnect),
+        };
+        attempt.run(limit).await
+    }
+
+    /// Leaves the connection to this address behind.
+    pub(super) fn leave(&self, addr: &Address) {
+        self.book(|book| book.leave(addr));
+    }
+
+    pub(super) fn losses(&self) -> Losses {
+        Losses::new(self.shared.options.reconnect)
+    }
+}
+
+/// One request on its way from server to server.
+struct Attempts<'a> {
+    client: &'a Client,
+    request: &'a Request,
+    writes: bool,
+    /// Servers that have refused the write.
+    standbys: Vec<Address>,
+    losses: Losses,
+}
+
+impl Attempts<'_> {
+    async fn run(mut self, limit: Option<Duration>) -> Result<Response, Error> {
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        let late = |what| Error::TimedOut {
+            what,
+            limit: limit.unwrap_or_default(),
+        };
+        loop {
+            // With standbys left behind there is one round, as the member may be gone for good.
+            let patience = match self.standbys.is_empty() {
+                true => self.losses.patience(deadline),
+                false => Instant::now(),
+            };
+            let connecting = self.client.connection(&self.standbys, patience);
+            let connection = match before(deadline, connecting).await {
+                Some(Ok(connection)) => connection,
+                Some(Err(Error::Unreachable { tried })) if !self.standbys.is_empty() => {
+                    let standbys = self.standbys;
+                    return Err(Error::NoMember { standbys, tried });
+                }
+                Some(Err(error)) => return Err(error),
+                None => return Err(late(describe(self.request))),
+            };
+            let begin = Instant::now();
+            let sent = match before(deadline, connection.start(self.request.clone())).await {
+                Some(sent) => sent,
+                None => return Err(late(describe(self.request))),
+            };
+            let answer = match sent {
+                Err(lost) => Err(lost),
+                Ok(mut pending) => match before(deadline, pending.answer()).await {
+                    Some(answer) => answer,
+                    None if self.writes => {
+                        let limit = limit.unwrap_or_default();
+                        return Err(
+                            self.unknown(&connection, format!("no answer came in {limit:?}"))
+                        );
+                    }
+                    None => return Err(late(describe(self.request))),
+                },
+            };
+            match answer {
+                Ok(response) if response.error() == Some(ErrorCode::Readonly) && self.writes => {
+                    self.ask_members(&connection).await;
+                }
+                Ok(response) => return refused(self.request, response),
+                Err(Lost::Sent(reason)) if self.writes => {
+                    self.client.leave(connection.addr());
+                    return Err(self.unknown(&connection, reason));
+                }
+                Err(lost) => {
+                    self.client.leave(connection.addr());
+                    self.losses.lost(connection.addr(), begin, lost).await?;
+                }
+            }
+        }
+    }
+
+    async fn ask_members(&mut self, standby: &Connection) {
+        if self.standbys.is_empty() {
+            self.client.learn_from(standby).await;
+        }
+        self.standbys.push(standby.addr().clone());
+    }
+
+    fn unknown(&self, connection: &Connection, reason: String) -> Error {
+        Error::OutcomeUnknown {
+            what: describe(self.request),
+            addr: connection.addr().clone(),
+            reason,
+        }
+    }
+}
+
+/// How often connections broke under one request, and when that is too often.
+pub(super) struct Losses {
+    reconnect: Duration,
+    since: Option<Instant>,
+    pause: Duration,
+}
+
+impl Losses {
+    fn new(reconnect: Duration) -> Losses {
+        Losses {
+            reconnect,
+            since: None,
+            pause: Duration::ZERO,
+        }
+    }
+
+    /// Until when to try to connect.
+    pub(super) fn patience(&self, deadline: Option<Instant>) -> Instant {
+        let end = self.since.unwrap_or_else(Instant::now) + self.reconnect;
+        deadline.map_or(end, |deadline| end.min(deadline))
+    }
+
+    /// Counts a loss and pauses, so that a server that accepts and closes is not flooded.
+    pub(super) async fn lost(
+        &mut self,
+        addr: &Address,
+        begin: Instant,
+        lost: Lost,
+    ) -> Result<(), Error> {
+        let reason = match lost {
+            Lost::Sent(reason) => reason,
+            Lost::Unsent => "the connection broke".to_owned(),
+        };
+        if begin.elapsed() > PAUSE_MAX {
+            // It worked for a while: this is another story.
+            *self = Losses::new(self.reconnect);
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() > self.reconnect {
+            let addr = addr.clone();
+            return Err(Error::Lost { addr, reason });
+        }
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
+        Ok(())
+    }
+}
+
+/// Turns a refusal into an error.
+pub(super) fn refused(request: &Request, response: Response) -> Result<Response, Error> {
+    match response.error() {
+        None => Ok(response),
+        Some(code) => Err(Refusal::of(request, code, response.err_detail).into()),
+    }
+}
+
+/// The result of a future, or `None` if it takes too long.
+pub(super) async fn before<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
+    match deadline {
+        None => Some(future.await),
+        Some(deadline) => timeout_at(deadline, future).await.ok(),
+    }
+}
+
+impl Book {
+    fn add(&mut self, addr: Address) {
+        if !self.addresses.contains(&addr) && self.addresses.len() < ADDRESSES_MAX {
+            self.addresses.push(addr);
+        }
+    }
+
+    fn in_turn(&self) -> Vec<Address> {
+        let (before, from) = self
+            .addresses
+            .split_at(self.first.min(self.addresses.len()));
+        from.iter().chain(before).cloned().collect()
+    }
+
+    fn prefer(&mut self, addr: &Address) {
+        self.first = self.addresses.iter().position(|a| a == addr).unwrap_or(0);
+    }
+
+    /// Tries the others before this one.
+    fn leave(&mut self, addr: &Address) {
+        if self.addresses.get(self.first) == Some(addr) {
+            self.first = (self.first + 1) % self.addresses.len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_was_left_is_tried_last() {
+        let mut book = Book {
+            addresses: Vec::new(),
+            first: 0,
+        };
+        let [a, b, c] = ["a", "b", "c"].map(|host| host.parse::<Address>().unwrap());
+        for addr in [&a, &b, &c, &a] {
+            book.add(addr.clone());
+        }
+        assert_eq!(book.in_turn(), [a.clone(), b.clone(), c.clone()]);
+        book.leave(&a);
+        assert_eq!(book.in_turn(), [b.clone(), c.clone(), a.clone()]);
+        book.leave(&a);
+        book.prefer(&c);
+        assert_eq!(book.in_turn(), [c, a, b]);
+    }
+}

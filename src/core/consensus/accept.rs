@@ -1,0 +1,211 @@
+//! The acceptor.
+
+use super::{Ballot, Consensus, Lane, Slot};
+use crate::core::durable::Record;
+use crate::core::env::{Env, RecordId};
+use crate::core::id::NodeId;
+use crate::core::log::Entry;
+use crate::core::protocol::peer::{Accepted, Message, Promised};
+
+impl Consensus {
+    /// A proposer asks to accept.
+    pub fn on_accept(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        entries: Vec<(Slot, Entry)>,
+        lane: Option<Lane>,
+        env: &mut impl Env,
+    ) {
+        if let Some(lane) = lane {
+            self.on_lane(from, lane);
+        }
+        if ballot.member != from {
+            return;
+        }
+        self.round_max = self.round_max.max(ballot.round);
+        let mut known = Vec::new();
+        for (slot, entry) in entries {
+            self.seen = self.seen.max(slot);
+            if let Some(entry) = self.outcome(slot) {
+                known.push((slot, entry));
+                continue;
+            }
+            if self.window.get(slot).is_none() {
+                continue;
+            }
+            let epoch = self.epochs.at(slot);
+            let (may_propose, votes) = (
+                if ballot.round == 0 {
+                    epoch.owner(slot) == from
+                } else {
+                    epoch.has(from)
+                },
+                epoch.has(self.me),
+            );
+            // I2: round 0 belongs to the owner, and only the owner brings anything in. The others
+            // propose what they have been told in promises.
+            if !may_propose {
+                continue;
+            }
+            let quorum = epoch.quorum();
+            let state = self.window.get_mut(slot).expect("it was just found");
+            if let Some(entry) = state.offer(ballot, &entry, quorum) {
+                self.decide(slot, entry);
+                continue;
+            }
+            if !votes {
+                continue;
+            }
+            let promised = self.window.get(slot).and_then(|state| state.promised);
+            match promised {
+                Some(promised) if promised > ballot => {
+                    env.send(&[from], Message::Reject { slot, promised }, None);
+                }
+                _ => self.accept(slot, ballot, &entry, env),
+            }
+        }
+        self.tell(from, known, env);
+    }
+
+    /// Accepts, and lets the vote leave with the next flush, once it is durable (I4).
+    pub(super) fn accept(&mut self, slot: Slot, ballot: Ballot, entry: &Entry, env: &mut impl Env) {
+        let quorum = self.epochs.at(slot).quorum();
+        let state = self
+            .window
+            .get_mut(slot)
+            .expect("I6: only slots of the window are accepted");
+        assert!(
+            state.promised.is_none_or(|promised| promised <= ballot),
+            "I4 in slot {slot}"
+        );
+        let decided = state.offer(ballot, entry, quorum);
+        if state
+            .accepted
+            .as_ref()
+            .is_none_or(|(accepted, _)| *accepted != ballot)
+        {
+            state.promised = Some(ballot);
+            state.accepted = Some((ballot, entry.clone()));
+            self.accepted_max = self.accepted_max.max(slot);
+            let record = env.record(Record::Accepted {
+                slot,
+                ballot,
+                entry: entry.clone(),
+            });
+            self.votes_after = self.votes_after.max(Some(record));
+        }
+        self.votes.push((slot, ballot));
+        if let Some(entry) = decided {
+            self.decide(slot, entry);
+        }
+    }
+
+    /// Sends the votes of this group of inputs to all members, this one included.
+    pub(super) fn send_votes(&mut self, env: &mut impl Env) {
+        if self.votes.is_empty() {
+            return;
+        }
+        let votes = std::mem::take(&mut self.votes);
+        let first = votes
+            .iter()
+            .map(|(slot, _)| *slot)
+            .min()
+            .expect("there is a vote");
+        let last = votes
+            .iter()
+            .map(|(slot, _)| *slot)
+            .max()
+            .expect("there is a vote");
+        let mut to = self.others(first, last);
+        to.push(self.me);
+        let (lane, reserved) = self.lane(env);
+        let after: Option<RecordId> = self.votes_after.take().max(reserved);
+        let applied = self.applied();
+        env.send(
+            &to,
+            Message::Accepted(Accepted {
+                votes,
+                lane,
+                applied,
+            }),
+            after,
+        );
+    }
+
+    /// A revoker asks for promises.
+    pub fn on_prepare(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        slots: Vec<Slot>,
+        env: &mut impl Env,
+    ) {
+        if ballot.member != from || ballot.round == 0 {
+            return;
+        }
+        self.round_max = self.round_max.max(ballot.round);
+        let mut promises = Vec::new();
+        let mut fresh = Vec::new();
+        let mut known = Vec::new();
+        for slot in slots {
+            if let Some(entry) = self.outcome(slot) {
+                known.push((slot, entry));
+                continue;
+            }
+            let epoch = self.epochs.at(slot);
+            let Some(state) = self.window.get_mut(slot) else {
+                continue;
+            };
+            if !epoch.has(from) || !epoch.has(self.me) {
+                continue;
+            }
+            match state.promised {
+                Some(promised) if promised > ballot => {
+                    env.send(&[from], Message::Reject { slot, promised }, None);
+                    continue;
+                }
+                Some(promised) if promised == ballot => {}
+                _ => {
+                    state.promised = Some(ballot);
+                    fresh.push(slot);
+                }
+            }
+            promises.push(Promised {
+                slot,
+                accepted: state.accepted.clone(),
+            });
+            self.seen = self.seen.max(slot);
+            if epoch.owner(slot) == self.me && slot >= self.next {
+                // An own slot that is promised away is no use to this owner.
+                self.give_up_below(slot.next());
+            }
+        }
+        let mut after = None;
+        if !fresh.is_empty() {
+            after = Some(env.record(Record::Promised {
+                slots: fresh,
+                ballot,
+            }));
+        }
+        if !promises.is_empty() || !known.is_empty() {
+            env.send(
+                &[from],
+                Message::Promise {
+                    ballot,
+                    slots: promises,
+                    decided: known,
+                },
+                after,
+            );
+        }
+    }
+
+    /// The outcome of a slot, where this node knows it.
+    pub(super) fn outcome(&self, slot: Slot) -> Option<Entry> {
+        if slot <= self.applied() {
+            return self.retained.get(slot).cloned();
+        }
+        self.window.get(slot)?.decided.clone()
+    }
+}

@@ -1,0 +1,375 @@
+//! Commands that wait for a place in the log, by origin, in order.
+//!
+//! Each origin's commands are applied strictly in sequence, so this works like go-back-N: commands
+//! stay until they are applied; a cursor tells which have been handed out for proposing; when some
+//! were lost on the way, the cursor goes back and all from there are handed out again.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::Slot;
+use crate::core::id::NodeId;
+use crate::core::log::{Batch, Op, Run, Seq};
+
+/// Most commands and bytes in one batch: large enough that the cost of a message is shared by many
+/// commands, small enough that it travels in a few milliseconds. A single larger command travels
+/// alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// Commands.
+    pub commands: usize,
+    /// Bytes, estimated.
+    pub bytes: usize,
+}
+
+/// Commands of one forwarding process that an owner keeps; what exceeds this, it sends again.
+const FORWARDED_MAX: usize = 16_384;
+
+/// Origins that are kept, this process included. Far more than a cluster has processes.
+const ORIGINS_MAX: usize = 256;
+
+#[derive(Clone, Debug)]
+struct Queue {
+    /// The number of `ops[0]`.
+    first: Seq,
+    ops: VecDeque<Op>,
+    /// How many of `ops` have been handed out since it last went back.
+    sent: usize,
+    /// Losses in slots before this one are known: the cursor has gone back since.
+    resent_from: Slot,
+}
+
+/// Commands that wait to be applied.
+#[derive(Clone, Debug, Default)]
+pub struct Backlog {
+    queues: BTreeMap<NodeId, Queue>,
+    /// Commands that have not been handed out, over all origins.
+    unsent: usize,
+    /// Whose turn it was last.
+    turn: Option<NodeId>,
+}
+
+impl Backlog {
+    /// Whether some commands have not been handed out.
+    pub fn has_unsent(&self) -> bool {
+        self.unsent > 0
+    }
+
+    /// Whether this origin has commands that have not been applied.
+    pub fn waits_for(&self, origin: NodeId) -> bool {
+        self.queues.contains_key(&origin)
+    }
+
+    /// Whose commands wait.
+    pub fn origins(&self) -> impl Iterator<Item = NodeId> {
+        self.queues.keys().copied()
+    }
+
+    /// Appends a command of this process. Numbers must be consecutive.
+    pub fn push(&mut self, origin: NodeId, seq: Seq, op: Op) {
+        let queue = self
+            .queues
+            .entry(origin)
+            .or_insert_with(|| Queue::starting(seq));
+        assert_eq!(seq, queue.end(), "commands are numbered in order");
+        queue.ops.push_back(op);
+        self.unsent += 1;
+    }
+
+    /// Replaces a command that nobody waits for, so that it takes its place without effect. Copies
+    /// of it may have left already.
+    pub fn void(&mut self, origin: NodeId, seq: Seq) {
+        let Some(queue) = self.queues.get_mut(&origin) else {
+            return;
+        };
+        if let Some(op) = seq
+            .0
+            .checked_sub(queue.first.0)
+            .and_then(|i| queue.ops.get_mut(i as usize))
+        {
+            *op = Op::Void;
+        }
+    }
+
+    /// Takes commands that another process forwards. `last` is its latest one applied. What is
+    /// known or leaves a gap is ignored.
+    pub fn forwarded(&mut self, run: Run, last: Seq) {
+        let Run { origin, first, ops } = run;
+        let goes_on = self
+            .queues
+            .get(&origin)
+            .is_some_and(|queue| first <= queue.end());
+        if !goes_on {
+            let begin = if first.follows(last) {
+                first
+            } else if first <= last && last < first.plus(ops.len()) {
+                last.next()
+            } else {
+                return;
+            };
+            if !self.queues.contains_key(&origin) && self.queues.len() >= ORIGINS_MAX {
+                return;
+            }
+            self.drop_origin(origin);
+            self.queues.insert(origin, Queue::starting(begin));
+        }
+        let queue = self.queues.get_mut(&origin).expect("it was just looked up");
+        let skip = queue.end().0.saturating_sub(first.0) as usize;
+        for op in ops.into_iter().skip(skip) {
+            if queue.ops.len() >= FORWARDED_MAX {
+                break;
+            }
+            queue.ops.push_back(op);
+            self.unsent += 1;
+        }
+        if queue.ops.is_empty() {
+            self.drop_origin(origin);
+        }
+    }
+
+    /// The next batch to propose, of all origins in turn.
+    pub fn take(&mut self, limits: BatchLimits) -> Option<Batch> {
+        let mut batch = Batch::default();
+        let mut budget = limits;
+        let origins: Vec<NodeId> = match self.turn {
+            Some(turn) => {
+                let later = self.queues.range(turn..).skip_while(|(id, _)| **id == turn);
+                later
+                    .chain(self.queues.range(..=turn))
+                    .map(|(id, _)| *id)
+                    .collect()
+            }
+            None => self.queues.keys().copied().collect(),
+        };
+        for origin in origins {
+            if let Some(run) = self.take_of(origin, &mut budget) {
+                batch.runs.push(run);
+                self.turn = Some(origin);
+            }
+            if budget.commands == 0 || budget.bytes == 0 {
+                break;
+            }
+        }
+        (!batch.runs.is_empty()).then_some(batch)
+    }
+
+    /// The next commands of one origin, as many as the budget allows, which is diminished.
+    pub fn take_of(&mut self, origin: NodeId, budget: &mut BatchLimits) -> Option<Run> {
+        let queue = self.queues.get_mut(&origin)?;
+        let mut ops = Vec::new();
+        let mut spent = 0;
+        for op in queue.ops.iter().skip(queue.sent) {
+            let cost = cost(op);
+            let first = ops.is_empty() && spent == 0;
+            if ops.len() >= budget.commands || (spent + cost > budget.bytes && !first) {
+                break;
+            }
+            spent += cost;
+            ops.push(op.clone());
+        }
+        if ops.is_empty() {
+            return None;
+        }
+        let first = queue.first.plus(queue.sent);
+        queue.sent += ops.len();
+        self.unsent -= ops.len();
+        budget.commands -= ops.len();
+        budget.bytes = budget.bytes.saturating_sub(spent);
+        Some(Run { origin, first, ops })
+    }
+
+    /// Drops what has been applied: commands of `origin` up to `last`.
+    pub fn applied(&mut self, origin: NodeId, last: Seq) {
+        let Some(queue) = self.queues.get_mut(&origin) else {
+            return;
+        };
+        let done = match (last.0 + 1).checked_sub(queue.first.0) {
+            Some(done) => (done as usize).min(queue.ops.len()),
+            None => return,
+        };
+        queue.ops.drain(..done);
+        queue.first = queue.first.plus(done);
+        self.unsent -= done.saturating_sub(queue.sent);
+        queue.sent = queue.sent.saturating_sub(done);
+        if queue.ops.is_empty() {
+            self.queues.remove(&origin);
+        }
+    }
+
+    /// Commands of `origin` that were in `slot` did not get into effect there. Everything that is
+    /// not applied is handed out again, unless that was done since `slot` was used: `next` is the
+    /// first slot that may be used from here on.
+    pub fn lost(&mut self, origin: NodeId, slot: Slot, next: Slot) {
+        if let Some(queue) = self.queues.get_mut(&origin)
+            && slot >= queue.resent_from
+        {
+            queue.resent_from = next;
+            self.unsent += queue.sent;
+            queue.sent = 0;
+        }
+    }
+
+    /// Everything of `origin` that is not applied is handed out again.
+    pub fn resend(&mut self, origin: NodeId) {
+        if let Some(queue) = self.queues.get_mut(&origin) {
+            self.unsent += queue.sent;
+            queue.sent = 0;
+        }
+    }
+
+    /// Keeps the commands of this process only: a process that owns nothing proposes nothing, and
+    /// the origins find another owner.
+    pub fn keep_only(&mut self, origin: NodeId) {
+        self.queues.retain(|id, _| *id == origin);
+        self.unsent = self
+            .queues
+            .values()
+            .map(|queue| queue.ops.len() - queue.sent)
+            .sum();
+    }
+
+    fn drop_origin(&mut self, origin: NodeId) {
+        if let Some(queue) = self.queues.remove(&origin) {
+            self.unsent -= queue.ops.len() - queue.sent;
+        }
+    }
+}
+
+impl Queue {
+    fn starting(first: Seq) -> Queue {
+        Queue {
+            first,
+            ops: VecDeque::new(),
+            sent: 0,
+            resent_from: Slot(0),
+        }
+    }
+
+    fn end(&self) -> Seq {
+        self.first.plus(self.ops.len())
+    }
+}
+
+/// Roughly the bytes that a command takes in a message.
+pub fn cost(op: &Op) -> usize {
+    use crate::core::store::Mutation;
+    const FIXED: usize = 16;
+    match op {
+        Op::Mutate {
+            mutation: Mutation::Set { path, value, .. },
+            ..
+        } => FIXED + path.as_str().len() + value.0.len(),
+        Op::Mutate {
+            mutation: Mutation::Del { path, .. },
+            ..
+        } => FIXED + path.as_str().len(),
+        Op::Claim { file, .. } => FIXED + file.as_str().len(),
+        Op::Owners { owners, .. } => FIXED + owners.len() * size_of::<NodeId>(),
+        Op::Mutate {
+            mutation: Mutation::Nop,
+            ..
+        }
+        | Op::Void => FIXED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: BatchLimits = BatchLimits {
+        commands: 100,
+        bytes: 10_000,
+    };
+
+    fn id(n: u8) -> NodeId {
+        NodeId([n; 10])
+    }
+
+    fn run(origin: NodeId, first: u64, count: usize) -> Run {
+        Run {
+            origin,
+            first: Seq(first),
+            ops: vec![Op::Void; count],
+        }
+    }
+
+    #[test]
+    fn what_was_lost_is_handed_out_again_once_and_in_order() {
+        let mut backlog = Backlog::default();
+        for seq in 1..=3 {
+            backlog.push(id(1), Seq(seq), Op::Void);
+        }
+        let two = BatchLimits { commands: 2, ..ALL };
+        assert_eq!(
+            backlog.take(two).map(|b| b.runs),
+            Some(vec![run(id(1), 1, 2)])
+        ); // slot 1
+        assert_eq!(
+            backlog.take(two).map(|b| b.runs),
+            Some(vec![run(id(1), 3, 1)])
+        ); // slot 2
+        assert!(!backlog.has_unsent());
+        backlog.lost(id(1), Slot(1), Slot(3));
+        assert_eq!(
+            backlog.take(ALL).map(|b| b.runs),
+            Some(vec![run(id(1), 1, 3)])
+        ); // slot 3
+        backlog.lost(id(1), Slot(2), Slot(4));
+        assert!(
+            !backlog.has_unsent(),
+            "the loss in slot 2 was to be expected"
+        );
+        backlog.applied(id(1), Seq(2));
+        backlog.lost(id(1), Slot(3), Slot(4));
+        assert_eq!(
+            backlog.take(ALL).map(|b| b.runs),
+            Some(vec![run(id(1), 3, 1)])
+        );
+        backlog.applied(id(1), Seq(3));
+        assert!(!backlog.waits_for(id(1)));
+    }
+
+    #[test]
+    fn forwarded_commands_are_taken_without_gaps_and_without_repeats() {
+        let mut backlog = Backlog::default();
+        backlog.forwarded(run(id(2), 8, 2), Seq(5));
+        assert!(!backlog.waits_for(id(2)), "6 and 7 are missing");
+        backlog.forwarded(run(id(2), 4, 4), Seq(5));
+        backlog.forwarded(run(id(2), 7, 3), Seq(5));
+        assert_eq!(
+            backlog.take(ALL).map(|b| b.runs),
+            Some(vec![run(id(2), 6, 4)])
+        );
+        backlog.forwarded(run(id(2), 4, 2), Seq(5));
+        backlog.applied(id(2), Seq(9));
+        backlog.forwarded(run(id(2), 7, 3), Seq(9));
+        assert!(!backlog.waits_for(id(2)) && !backlog.has_unsent());
+    }
+
+    #[test]
+    fn origins_take_turns() {
+        let mut backlog = Backlog::default();
+        backlog.forwarded(run(id(2), 1, 5), Seq(0));
+        backlog.forwarded(run(id(3), 1, 5), Seq(0));
+        let four = BatchLimits { commands: 4, ..ALL };
+        let firsts: Vec<NodeId> = (0..3)
+            .filter_map(|_| backlog.take(four))
+            .map(|batch| batch.runs[0].origin)
+            .collect();
+        assert_eq!(firsts, [id(2), id(3), id(2)]);
+    }
+
+    #[test]
+    fn a_command_larger_than_a_batch_travels_alone() {
+        let mut backlog = Backlog::default();
+        backlog.push(id(1), Seq(1), Op::Void);
+        backlog.push(id(1), Seq(2), Op::Void);
+        let tiny = BatchLimits {
+            commands: 100,
+            bytes: 1,
+        };
+        assert_eq!(backlog.take(tiny).map(|b| b.runs[0].ops.len()), Some(1));
+        assert_eq!(backlog.take(tiny).map(|b| b.runs[0].ops.len()), Some(1));
+        assert_eq!(backlog.take(tiny), None);
+    }
+}

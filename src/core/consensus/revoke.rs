@@ -1,0 +1,225 @@
+//! Revocation: when the next slot to apply waits for an owner that brings nothing about, another
+//! member takes all open slots of that owner over with one Prepare. Being wrong about a death costs
+//! skipped slots and nothing else, so suspicion is quick.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Ballot, Consensus, Slot};
+use crate::core::durable::Record;
+use crate::core::env::{Env, Notice, Time};
+use crate::core::id::NodeId;
+use crate::core::log::Entry;
+use crate::core::membership::{Peer, Peers, SUSPICION_FLOOR};
+use crate::core::protocol::peer::{Message, Promised};
+
+/// Longest pause between two attempts at the same slot.
+const PATIENCE_MAX: Duration = Duration::from_secs(4);
+
+/// A slot that something waits for.
+#[derive(Clone, Debug)]
+pub(super) struct Stall {
+    slot: Slot,
+    since: Time,
+    /// How long to wait before a revocation.
+    patience: Duration,
+    /// Whether others have been asked for the outcome.
+    asked: bool,
+}
+
+/// A revocation by this member.
+#[derive(Clone, Debug)]
+pub(super) struct Revocation {
+    ballot: Ballot,
+    slots: BTreeMap<Slot, Answers>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Answers {
+    /// Who has promised, as bits by index.
+    promised: u16,
+    /// The entry accepted at the highest ballot, as far as promises have told.
+    best: Option<(Ballot, Entry)>,
+    /// A majority has promised, and the slot has been proposed.
+    proposed: bool,
+}
+
+impl Consensus {
+    /// Whether the slot to apply next is being waited for.
+    fn is_wanted(&self, slot: Slot) -> bool {
+        self.seen >= slot
+            || self.reader.needs(slot)
+            || self.epochs.latest().start > slot
+            || (self.backlog.has_unsent() && self.is_owner())
+    }
+
+    pub(super) fn check_stall(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
+        let slot = self.window.first();
+        let is_decided = self
+            .window
+            .get(slot)
+            .is_some_and(|state| state.decided.is_some());
+        if is_decided || !self.is_wanted(slot) {
+            self.stall = None;
+            return;
+        }
+        if self.stall.as_ref().is_none_or(|stall| stall.slot != slot) {
+            let patience = self.patience(slot, peers, env);
+            self.stall = Some(Stall {
+                slot,
+                since: now,
+                patience,
+                asked: false,
+            });
+        }
+        let Some(stall) = &mut self.stall else { return };
+        let waited = now.since(stall.since);
+        if waited >= stall.patience {
+            let jitter = env.random() % (stall.patience.as_micros() as u64).max(1);
+            stall.since = now;
+            stall.patience =
+                (stall.patience * 3 / 2 + Duration::from_micros(jitter)).min(PATIENCE_MAX);
+            stall.asked = false;
+            self.revoke(now, peers, env);
+        } else if waited >= stall.patience / 2 && !stall.asked {
+            stall.asked = true;
+            self.ask_somebody(now, peers, env);
+        }
+    }
+
+    pub(super) fn stall_deadline(&self) -> Time {
+        match &self.stall {
+            Some(stall) if !stall.asked => stall.since + stall.patience / 2,
+            Some(stall) => stall.since + stall.patience,
+            None => Time::NEVER,
+        }
+    }
+
+    /// How long the owner of a slot is waited for: the nearer a member follows the owner in the
+    /// order of members, the sooner it acts, so that they do not duel.
+    fn patience(&self, slot: Slot, peers: &Peers, env: &mut impl Env) -> Duration {
+        let epoch = self.epochs.at(slot);
+        let owner = epoch.owner(slot);
+        let members = epoch.members.len();
+        let base = peers.get(owner).map_or(SUSPICION_FLOOR, Peer::suspicion);
+        let rank = match (epoch.index(self.me), epoch.index(owner)) {
+            // The owner itself comes last: it is busy proposing.
+            (Some(me), Some(owner)) if me == owner => members,
+            (Some(me), Some(owner)) => (me + members - owner - 1) % members,
+            _ => members,
+        };
+        let jitter = env.random() % (base.as_micros() as u64 / 4).max(1);
+        base + base / 2 * rank as u32 + Duration::from_micros(jitter)
+    }
+
+    fn revoke(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
+        let first = self.window.first();
+        let epoch = self.epochs.at(first);
+        let owner = epoch.owner(first);
+        if !epoch.has(self.me) {
+            // A standby cannot do anything about it; somebody else has or will.
+            self.ask_somebody(now, peers, env);
+            return;
+        }
+        let coming = Slot(self.epochs.latest().start.0 - 1);
+        let mut last = self.seen.max(coming).max(first);
+        if owner != self.me && peers.is_silent(owner, now) {
+            // It will miss its later turns, too.
+            last = self.window.last();
+        }
+        last = last.min(self.window.last());
+        let mut slots = Vec::new();
+        let mut slot = first;
+        while slot <= last {
+            let is_open = self
+                .window
+                .get(slot)
+                .is_some_and(|state| state.decided.is_none());
+            if is_open && self.epochs.at(slot).owner(slot) == owner {
+                slots.push(slot);
+            }
+            slot = slot.next();
+        }
+        self.round_max += 1;
+        let ballot = Ballot {
+            round: self.round_max,
+            member: self.me,
+        };
+        let answers = slots
+            .iter()
+            .map(|slot| (*slot, Answers::default()))
+            .collect();
+        self.revocation = Some(Revocation {
+            ballot,
+            slots: answers,
+        });
+        self.revoked.push(owner);
+        env.notice(Notice::Revoked {
+            owner,
+            slots: slots.len(),
+        });
+        // I5: the round is never used again, not by a later life either.
+        let record = env.record(Record::Round {
+            round: ballot.round,
+        });
+        let mut to = self.others(first, last);
+        to.push(self.me);
+        env.send(&to, Message::Prepare { ballot, slots }, Some(record));
+    }
+
+    /// An acceptor has promised.
+    pub fn on_promise(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        slots: Vec<Promised>,
+        env: &mut impl Env,
+    ) {
+        let Some(mut revocation) = self.revocation.take_if(|r| r.ballot == ballot) else {
+            return;
+        };
+        let mut entries = Vec::new();
+        for Promised { slot, accepted } in slots {
+            let Some(answers) = revocation.slots.get_mut(&slot) else {
+                continue;
+            };
+            if self
+                .window
+                .get(slot)
+                .is_none_or(|state| state.decided.is_some())
+            {
+                continue;
+            }
+            let epoch = self.epochs.at(slot);
+            let Some(member) = epoch.index(from) else {
+                continue;
+            };
+            answers.promised |= 1 << member;
+            let best = answers.best.as_ref().map(|(ballot, _)| *ballot);
+            if accepted.as_ref().map(|(ballot, _)| *ballot) > best {
+                answers.best = accepted;
+            }
+            if answers.promised.count_ones() as usize >= epoch.quorum() && !answers.proposed {
+                answers.proposed = true;
+                let adopted = answers.best.as_ref().map(|(_, entry)| entry.clone());
+                entries.push((slot, adopted.unwrap_or(Entry::Skip)));
+            }
+        }
+        self.revocation = Some(revocation);
+        if let (Some((first, _)), Some((last, _))) = (entries.first(), entries.last()) {
+            let others = self.others(*first, *last);
+            for (slot, entry) in &entries {
+                let promised = self.window.get(*slot).and_then(|state| state.promised);
+                if promised.is_none_or(|promised| promised <= ballot) {
+                    self.accept(*slot, ballot, entry, env);
+                }
+            }
+            self.send_accept(&others, ballot, entries, env);
+        }
+    }
+
+    /// An acceptor has promised a higher ballot to somebody else.
+    pub fn on_reject(&mut self, promised: Ballot) {
+        self.round_max = self.round_max.max(promised.round);
+    }
+}

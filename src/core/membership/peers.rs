@@ -1,0 +1,197 @@
+//! What this node knows of the others: when it heard them, how far away they are, how far they
+//! have come.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::core::consensus::Slot;
+use crate::core::env::Time;
+use crate::core::id::NodeId;
+
+/// Between two heartbeats.
+pub const BEAT: Duration = Duration::from_millis(50);
+
+/// Heartbeats that a process may miss before it counts as silent.
+pub const BEATS_MISSED: u32 = 5;
+
+/// Shortest and longest time that a blocked slot's owner is waited for: below the floor, scheduling
+/// hiccups of a busy machine would pass for deaths; above the ceiling, people notice.
+pub const SUSPICION_FLOOR: Duration = Duration::from_millis(4);
+/// See [`SUSPICION_FLOOR`].
+pub const SUSPICION_CEILING: Duration = Duration::from_secs(1);
+
+/// How long the owner of a blocked slot is waited for when the connection to it is broken.
+const SUSPICION_UNLINKED: Duration = Duration::from_millis(1);
+
+/// Processes that are remembered at most. Far more than a cluster has.
+const PEERS_MAX: usize = 256;
+
+/// One other process.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Whether a connection to it stands.
+    pub linked: bool,
+    /// When a message from it arrived last.
+    pub heard: Time,
+    /// How far it has applied the log, as far as it has said.
+    pub applied: Slot,
+    /// Its clock when it sent its latest heartbeat, and ours when that arrived.
+    pub beat: Option<(u64, Time)>,
+    /// Smoothed round trip and its mean deviation (RFC 6298), once measured.
+    round_trip: Option<(Duration, Duration)>,
+}
+
+impl Peer {
+    fn new(now: Time) -> Peer {
+        Peer {
+            linked: false,
+            heard: now,
+            applied: Slot(0),
+            beat: None,
+            round_trip: None,
+        }
+    }
+
+    /// Takes a measured round trip into account.
+    pub fn measure(&mut self, sample: Duration) {
+        self.round_trip = Some(match self.round_trip {
+            None => (sample, sample / 2),
+            Some((mean, deviation)) => {
+                let off = mean.abs_diff(sample);
+                ((mean * 7 + sample) / 8, (deviation * 3 + off) / 4)
+            }
+        });
+    }
+
+    /// The smoothed round trip, once measured.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.round_trip.map(|(mean, _)| mean)
+    }
+
+    /// How long to wait for it when it holds up the log: four times nearly the longest round trip
+    /// to be expected.
+    pub fn suspicion(&self) -> Duration {
+        if !self.linked {
+            return SUSPICION_UNLINKED;
+        }
+        let (mean, deviation) = self.round_trip.unwrap_or((SUSPICION_FLOOR, Duration::ZERO));
+        ((mean + deviation * 4) * 4).clamp(SUSPICION_FLOOR, SUSPICION_CEILING)
+    }
+
+    /// Whether nothing was heard of it for several heartbeats, or its connection is broken.
+    pub fn is_silent(&self, now: Time) -> bool {
+        !self.linked || now.since(self.heard) > BEAT * BEATS_MISSED
+    }
+}
+
+/// The other processes.
+#[derive(Clone, Debug, Default)]
+pub struct Peers {
+    map: BTreeMap<NodeId, Peer>,
+}
+
+impl Peers {
+    /// What is known of a process.
+    pub fn get(&self, id: NodeId) -> Option<&Peer> {
+        self.map.get(&id)
+    }
+
+    /// Notes that something arrived from a process.
+    pub fn hear(&mut self, id: NodeId, now: Time) -> Option<&mut Peer> {
+        let peer = self.entry(id, now)?;
+        peer.heard = peer.heard.max(now);
+        Some(peer)
+    }
+
+    /// Notes that a connection to a process stands, or broke.
+    pub fn link(&mut self, id: NodeId, linked: bool, now: Time) {
+        if let Some(peer) = self.entry(id, now) {
+            peer.linked = linked;
+            if linked {
+                peer.heard = peer.heard.max(now);
+            }
+        }
+    }
+
+    /// Notes how far a process says it has applied the log.
+    pub fn note_applied(&mut self, id: NodeId, applied: Slot) {
+        if let Some(peer) = self.map.get_mut(&id) {
+            peer.applied = peer.applied.max(applied);
+        }
+    }
+
+    /// Forgets a process.
+    pub fn forget(&mut self, id: NodeId) {
+        self.map.remove(&id);
+    }
+
+    /// All processes, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (NodeId, &Peer)> {
+        self.map.iter().map(|(id, peer)| (*id, peer))
+    }
+
+    /// Processes that are connected.
+    pub fn linked(&self) -> impl Iterator<Item = NodeId> {
+        self.iter()
+            .filter(|(_, peer)| peer.linked)
+            .map(|(id, _)| id)
+    }
+
+    /// Whether a process counts as silent: never heard of, cut off, or quiet for too long.
+    pub fn is_silent(&self, id: NodeId, now: Time) -> bool {
+        self.get(id).is_none_or(|peer| peer.is_silent(now))
+    }
+
+    fn entry(&mut self, id: NodeId, now: Time) -> Option<&mut Peer> {
+        if self.map.len() >= PEERS_MAX && !self.map.contains_key(&id) {
+            let gone = self
+                .map
+                .iter()
+                .filter(|(_, peer)| !peer.linked)
+                .map(|(id, _)| *id)
+                .next()?;
+            self.map.remove(&gone);
+        }
+        Some(self.map.entry(id).or_insert_with(|| Peer::new(now)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suspicion_follows_the_round_trips_within_its_bounds() {
+        let mut peers = Peers::default();
+        let id = NodeId([1; 10]);
+        peers.link(id, true, Time(0));
+        for _ in 0..50 {
+            peers
+                .hear(id, Time(1))
+                .expect("there is room")
+                .measure(Duration::from_micros(100));
+        }
+        assert_eq!(peers.get(id).map(Peer::suspicion), Some(SUSPICION_FLOOR));
+        for _ in 0..50 {
+            peers
+                .hear(id, Time(1))
+                .expect("there is room")
+                .measure(Duration::from_millis(30));
+        }
+        let slow = peers.get(id).map(Peer::suspicion).expect("it was heard");
+        assert!(
+            slow > Duration::from_millis(110) && slow < Duration::from_millis(200),
+            "{slow:?}"
+        );
+        for _ in 0..50 {
+            peers
+                .hear(id, Time(1))
+                .expect("there is room")
+                .measure(Duration::from_secs(30));
+        }
+        assert_eq!(peers.get(id).map(Peer::suspicion), Some(SUSPICION_CEILING));
+        peers.link(id, false, Time(2));
+        assert!(peers.is_silent(id, Time(2)));
+        assert_eq!(peers.get(id).map(Peer::suspicion), Some(SUSPICION_UNLINKED));
+    }
+}

@@ -1,0 +1,412 @@
+//! The node: the one entrance to all rooms. It routes each input to its room, applies what is
+//! decided, and acts on what the rooms return.
+
+mod apply;
+mod config;
+mod heartbeat;
+mod transfer;
+
+#[cfg(test)]
+mod tests;
+
+use transfer::{Download, Uploads};
+
+use super::consensus::{Consensus, Slot, Ticket};
+use super::env::{Env, Input, Notice, Time};
+use super::id::{NodeId, Rev, SessionId};
+use super::log::{Author, Op, Seq};
+use super::membership::{Housekeeping, Identity, Ownership, Peers, Situation};
+use super::protocol::client::{Request, Response};
+use super::protocol::peer::{Digest, Message};
+use super::service::{Rules, Service, Task};
+use super::state::State;
+
+pub use config::{Config, Start, Tuning};
+
+/// All logic of one process.
+#[derive(Clone, Debug)]
+pub struct Node {
+    config: Config,
+    peers: Peers,
+    service: Service,
+    housekeeping: Housekeeping,
+    ownership: Ownership,
+    /// The replicated state and the consensus on what comes next; nothing before a process that
+    /// joins has its copy.
+    replica: Option<Replica>,
+    download: Download,
+    uploads: Uploads,
+    /// The number of the next command of this process.
+    next: Seq,
+    beat_due: Time,
+    /// Something in `/ctl` or in the membership changed: there may be chores.
+    has_chores: bool,
+    is_member: bool,
+    is_ready: bool,
+    /// Whether peers' digests agreed with ours when they were compared last.
+    verdicts: heartbeat::Verdicts,
+}
+
+#[derive(Clone, Debug)]
+struct Replica {
+    state: State,
+    consensus: Consensus,
+}
+
+impl Node {
+    /// A node at the beginning of its life. Its first effects leave with the first `flush`.
+    pub fn new(config: Config) -> Node {
+        let id = config.id;
+        let identity = Identity {
+            id,
+            addr: config.addr.clone(),
+            hostname: config.hostname.clone(),
+            version: config.version.clone(),
+            pulse: config.pulse,
+        };
+        let rules = Rules {
+            id: id.to_string(),
+            rw_secret: config.rw_secret.clone(),
+            ro_secret: config.ro_secret.clone(),
+            local_reads: config.local_reads,
+            timeout: config.request_timeout,
+            limits: config.limits,
+        };
+        let (founds, replica) = match &config.start {
+            Start::Found { cluster } => {
+                let state = State::founded_by(id, config.tuning.alpha, config.history());
+                (Some(cluster.clone()), Some(Replica::new(&config, state)))
+            }
+            Start::Join => (None, None),
+        };
+        Node {
+            next: Seq::first_of(config.boot),
+            peers: Peers::default(),
+            service: Service::new(rules),
+            housekeeping: Housekeeping::new(identity, founds),
+            ownership: Ownership::new(id),
+            replica,
+            download: Download::new(config.history()),
+            uploads: Uploads::default(),
+            beat_due: Time(0),
+            has_chores: true,
+            is_member: false,
+            is_ready: false,
+            verdicts: heartbeat::Verdicts::default(),
+            config,
+        }
+    }
+
+    /// Takes one input. Never blocks and never fails; effects leave through `env`, except those
+    /// that are collected for the next [`Node::flush`].
+    pub fn handle(&mut self, input: Input, env: &mut impl Env) {
+        match input {
+            Input::Peer { from, message } => self.on_message(from, message, env),
+            Input::Linked { peer, addr: _ } => {
+                self.peers.link(peer, true, env.now());
+                // It learns at once how far we are.
+                self.beat_due = Time(0);
+            }
+            Input::Unlinked { peer } => {
+                self.peers.link(peer, false, env.now());
+                if let Some(replica) = &mut self.replica {
+                    replica.consensus.on_unlinked(peer);
+                }
+            }
+            Input::Opened { session } => self.service.open(session),
+            Input::Client { session, request } => self.on_request(session, request, env),
+            Input::HalfClosed { session } => self.service.half_close(session, env),
+            Input::Closed { session } => self.service.close(session),
+            Input::Tick => {}
+        }
+        self.apply_decided(env);
+    }
+
+    /// Ends a group of inputs that were ready together: what was collected leaves, and what time
+    /// asks for is done.
+    pub fn flush(&mut self, env: &mut impl Env) {
+        let now = env.now();
+        self.do_chores(now, env);
+        loop {
+            if let Some(replica) = &mut self.replica {
+                replica.consensus.flush(now, &self.peers, env);
+                replica.consensus.tick(now, &self.peers, env);
+            }
+            self.note_revocations(now);
+            if !self.apply_decided(env) {
+                break;
+            }
+        }
+        self.answer_reads(env);
+        self.expire(now, env);
+        self.beat(now, env);
+        self.fetch(now, env);
+        self.announce(env);
+        env.wake_at(self.deadline());
+    }
+
+    /// Whether the node has what it needs to serve clients. Until then the runtime lets them wait.
+    pub fn is_ready(&self) -> bool {
+        self.is_ready
+    }
+
+    /// Whether the node votes and takes writes.
+    pub fn is_member(&self) -> bool {
+        self.is_member
+    }
+
+    /// The last slot applied.
+    pub fn applied(&self) -> Slot {
+        self.replica
+            .as_ref()
+            .map_or(Slot(0), |replica| replica.state.applied())
+    }
+
+    /// The current revision.
+    pub fn rev(&self) -> Rev {
+        self.replica
+            .as_ref()
+            .map_or(Rev(0), |replica| replica.state.store().rev())
+    }
+
+    /// The digest of the state, and of all states before it.
+    pub fn digest(&self) -> Digest {
+        self.replica
+            .as_ref()
+            .map_or(Digest(0), |replica| replica.state.digest())
+    }
+
+    /// The replicated state, once the node has one.
+    pub fn state(&self) -> Option<&State> {
+        self.replica.as_ref().map(|replica| &replica.state)
+    }
+
+    fn on_request(&mut self, session: SessionId, request: Request, env: &mut impl Env) {
+        let tag = request.tag;
+        let Some(Replica { state, consensus }) = &mut self.replica else {
+            let text = "this node has no copy of the store yet; try again";
+            return env.reply(session, Response::refuse_with(tag, text));
+        };
+        if self.service.writes_open() >= self.config.tuning.writes_open_max {
+            let text = "too many writes wait for their place in the log; try again later";
+            return env.reply(session, Response::refuse_with(tag, text));
+        }
+        match self
+            .service
+            .request(session, request, self.is_member, state.store_mut(), env)
+        {
+            Task::Nothing => {}
+            Task::Read(ticket) => consensus.read(ticket),
+            Task::Propose {
+                mutation,
+                verb,
+                tag,
+            } => {
+                let seq = submit(
+                    &mut self.next,
+                    consensus,
+                    Op::Mutate {
+                        mutation,
+                        author: Author::Client,
+                    },
+                );
+                self.service.proposed(seq, session, tag, verb, env.now());
+            }
+        }
+    }
+
+    fn on_message(&mut self, from: NodeId, message: Message, env: &mut impl Env) {
+        let now = env.now();
+        if from != self.config.id && self.peers.hear(from, now).is_none() {
+            return;
+        }
+        if let Message::SnapshotPiece { at, piece, bytes } = message {
+            return self.on_snapshot_piece(from, at, piece, &bytes, env);
+        }
+        let Some(Replica { state, consensus }) = &mut self.replica else {
+            return;
+        };
+        match message {
+            Message::Accept {
+                ballot,
+                entries,
+                lane,
+                applied,
+            } => {
+                self.peers.note_applied(from, applied);
+                consensus.on_accept(from, ballot, entries, lane, env);
+            }
+            Message::Accepted(accepted) => {
+                self.peers.note_applied(from, accepted.applied);
+                if let Some(sent) = consensus.on_accepted(from, accepted)
+                    && from != self.config.id
+                    && let Some(peer) = self.peers.hear(from, now)
+                {
+                    peer.measure(now.since(sent));
+                }
+            }
+            Message::Reject { slot: _, promised } => consensus.on_reject(promised),
+            Message::Prepare { ballot, slots } => consensus.on_prepare(from, ballot, slots, env),
+            Message::Promise {
+                ballot,
+                slots,
+                decided,
+            } => {
+                if consensus.trusts(from) {
+                    for (slot, entry) in decided {
+                        consensus.learn(slot, entry);
+                    }
+                }
+                consensus.on_promise(from, ballot, slots, env);
+            }
+            Message::Beat(beat) => self.on_beat(from, beat, env),
+            Message::Ask { from: first } => consensus.on_ask(from, first, env),
+            Message::Learn {
+                from: first,
+                entries,
+            } => {
+                self.on_learn(from, first, entries, env);
+            }
+            Message::Truncated { .. } => {
+                if consensus.trusts(from) {
+                    self.download.begin(from);
+                }
+            }
+            Message::Follow { from: first } => consensus.on_follow(from, first, now),
+            Message::SnapshotAsk { at, piece } => {
+                self.uploads.send(from, at, piece, state, now, env);
+            }
+            Message::SnapshotPiece { .. } => unreachable!("it was handled above"),
+            Message::Forward { run } => {
+                let last = state.last(run.origin);
+                consensus.on_forward(from, run, last);
+            }
+            Message::Where { question } => consensus.on_where(from, question, env),
+            Message::At { question, slot } => consensus.on_at(from, question, slot),
+        }
+    }
+
+    /// Submits the commands that this process gives of itself.
+    fn do_chores(&mut self, now: Time, env: &mut impl Env) {
+        let Some(Replica { state, consensus }) = &mut self.replica else {
+            return;
+        };
+        let last_write = self.service.last_write();
+        let (applied, epochs) = (state.applied(), state.epochs());
+        if let Some(op) = self
+            .ownership
+            .propose(now, applied, epochs, &self.peers, last_write)
+        {
+            submit(&mut self.next, consensus, op);
+        }
+        if !self.has_chores && now < self.housekeeping.deadline(self.is_member) {
+            return;
+        }
+        self.has_chores = false;
+        let at = Situation {
+            now,
+            is_member: self.is_member,
+            seen: consensus.seen(),
+            random: env.random(),
+        };
+        let next = &mut self.next;
+        self.housekeeping
+            .due(state, at, |op| submit(next, consensus, op));
+    }
+
+    fn note_revocations(&mut self, now: Time) {
+        let Some(replica) = &mut self.replica else {
+            return;
+        };
+        for owner in replica.consensus.take_revoked() {
+            self.ownership.on_revoked(owner, now);
+        }
+    }
+
+    fn answer_reads(&mut self, env: &mut impl Env) {
+        let Some(Replica { state, consensus }) = &mut self.replica else {
+            return;
+        };
+        for ticket in consensus.ready_reads(env) {
+            self.service.read(ticket, state.store_mut(), env);
+        }
+    }
+
+    fn expire(&mut self, now: Time, env: &mut impl Env) {
+        let Some(Replica { consensus, .. }) = &mut self.replica else {
+            return;
+        };
+        if now < self.service.deadline() {
+            return;
+        }
+        let expired = self.service.expire(now, env);
+        for seq in expired.commands {
+            consensus.void(seq);
+        }
+        if !expired.reads.is_empty() {
+            consensus.forget_reads(|ticket: Ticket| expired.reads.contains(&ticket));
+        }
+    }
+
+    /// Tells operators what has changed about this node.
+    fn announce(&mut self, env: &mut impl Env) {
+        let Some(Replica { state, consensus }) = &self.replica else {
+            return;
+        };
+        let is_member = consensus.is_member();
+        if is_member != self.is_member {
+            self.is_member = is_member;
+            self.has_chores = true;
+            let id = self.config.id.to_string();
+            let slot = state
+                .slot_files()
+                .find(|(_, _, value)| value.0 == id.as_bytes());
+            env.notice(match (is_member, slot) {
+                (true, slot) => Notice::Joined {
+                    slot: slot.map_or_else(String::new, |(file, _, _)| file.to_string()),
+                },
+                (false, _) => Notice::Left,
+            });
+        }
+        let is_known = self.housekeeping.is_registered(state);
+        let is_founder = matches!(self.config.start, Start::Found { .. });
+        if !self.is_ready && is_known && (!is_founder || self.is_member) {
+            self.is_ready = true;
+            env.notice(Notice::Ready);
+        }
+    }
+
+    fn deadline(&self) -> Time {
+        let mut deadline = self.service.deadline().min(self.download.deadline());
+        if let Some(replica) = &self.replica {
+            deadline = deadline
+                .min(replica.consensus.deadline())
+                .min(self.beat_due);
+            let chores = self.housekeeping.deadline(self.is_member);
+            deadline = deadline.min(if self.has_chores { Time(0) } else { chores });
+        }
+        deadline
+    }
+}
+
+impl Replica {
+    fn new(config: &Config, state: State) -> Replica {
+        let (applied, epochs) = (state.applied(), state.epochs().clone());
+        let consensus = Consensus::new(
+            config.id,
+            config.tuning.batch,
+            state.alpha(),
+            applied,
+            epochs,
+        );
+        Replica { state, consensus }
+    }
+}
+
+/// Gives a command its number, and to consensus.
+fn submit(next: &mut Seq, consensus: &mut Consensus, op: Op) -> Seq {
+    let seq = *next;
+    *next = seq.next();
+    consensus.submit(seq, op);
+    seq
+}

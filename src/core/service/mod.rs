@@ -1,0 +1,382 @@
+//! Service: what clients ask for and are answered.
+//!
+//! * `request.rs`: the checks that are made in request order, verb by verb.
+//! * `answer.rs`: answers from the store, at the present or at a revision.
+//! * `session.rs`: what a connection may do, and what it waits for.
+//!
+//! Nothing in here decides anything: writes and linearizable reads go to consensus, and come back.
+
+mod answer;
+mod request;
+mod session;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use session::Session;
+
+use super::consensus::Ticket;
+use super::env::{Env, Time};
+use super::id::{Rev, SessionId};
+use super::limits::Limits;
+use super::log::Seq;
+use super::protocol::client::{ErrorCode, Request, Response, Verb};
+use super::state::Outcome;
+use super::store::{Event, Mutation, Refusal, Store, WatchId, Watches};
+
+/// Clients and what they wait for.
+#[derive(Clone, Debug)]
+pub struct Service {
+    rules: Rules,
+    sessions: BTreeMap<SessionId, Session>,
+    watches: Watches,
+    /// Parked WAITs: who waits, under which tag.
+    parked: BTreeMap<WatchId, (SessionId, Option<i32>)>,
+    next_watch: u64,
+    /// Reads at revisions that have not come yet.
+    future: BTreeMap<Rev, Vec<(SessionId, Request)>>,
+    /// Reads that wait for consensus, in the order of their arrival.
+    reads: BTreeMap<Ticket, Read>,
+    next_read: u64,
+    /// Writes that wait for their place in the log, in the order of their arrival.
+    writes: VecDeque<(Seq, Write)>,
+    /// When clients last wrote or read through consensus.
+    last_write: Option<Time>,
+}
+
+/// What the node was told about serving.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The id that SELF answers.
+    pub id: String,
+    /// The secret that grants everything; empty if unset.
+    pub rw_secret: Vec<u8>,
+    /// The secret that grants reading; empty if unset.
+    pub ro_secret: Vec<u8>,
+    /// Whether reads are local unless they say otherwise.
+    pub local_reads: bool,
+    /// How long a request may wait for the cluster.
+    pub timeout: Duration,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+#[derive(Clone, Debug)]
+struct Read {
+    session: SessionId,
+    request: Request,
+    deadline: Time,
+}
+
+#[derive(Clone, Debug)]
+struct Write {
+    session: SessionId,
+    tag: Option<i32>,
+    verb: Verb,
+    deadline: Time,
+    /// The client has been told that nobody knows.
+    abandoned: bool,
+}
+
+/// What has to be done about a request beyond answering it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Nothing.
+    Nothing,
+    /// Put this change into the log, then call [`Service::proposed`].
+    Propose {
+        /// The change.
+        mutation: Mutation,
+        /// Of which verb.
+        verb: Verb,
+        /// The tag to answer under.
+        tag: Option<i32>,
+    },
+    /// Make sure that the state is up to date, then call [`Service::read`].
+    Read(Ticket),
+}
+
+impl Service {
+    /// No clients yet.
+    pub fn new(rules: Rules) -> Service {
+        Service {
+            rules,
+            sessions: BTreeMap::new(),
+            watches: Watches::new(),
+            parked: BTreeMap::new(),
+            next_watch: 0,
+            future: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            next_read: 0,
+            writes: VecDeque::new(),
+            last_write: None,
+        }
+    }
+
+    /// When a client wrote last.
+    pub fn last_write(&self) -> Option<Time> {
+        self.last_write
+    }
+
+    /// A client connected.
+    pub fn open(&mut self, session: SessionId) {
+        self.sessions.insert(session, Session::new(&self.rules));
+    }
+
+    /// A client is gone.
+    pub fn close(&mut self, session: SessionId) {
+        self.unpark(session);
+        self.sessions.remove(&session);
+    }
+
+    /// A client will send nothing more. Parked WAITs and reads of the future are dropped, as they
+    /// might never be answered; the rest is answered before the connection ends.
+    pub fn half_close(&mut self, session: SessionId, env: &mut impl Env) {
+        self.unpark(session);
+        let Some(state) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        state.half_closed = true;
+        if state.open == 0 {
+            env.finish(session);
+        }
+    }
+
+    /// A write has become the command `seq`.
+    pub fn proposed(
+        &mut self,
+        seq: Seq,
+        session: SessionId,
+        tag: Option<i32>,
+        verb: Verb,
+        now: Time,
+    ) {
+        let deadline = now + self.rules.timeout;
+        self.last_write = Some(now);
+        self.writes.push_back((
+            seq,
+            Write {
+                session,
+                tag,
+                verb,
+                deadline,
+                abandoned: false,
+            },
+        ));
+    }
+
+    /// A command of this process came into effect. If it was a client's write, answers it.
+    pub fn outcome(&mut self, seq: Seq, outcome: &Outcome, env: &mut impl Env) {
+        // Commands of one process come into effect in order.
+        while self.writes.front().is_some_and(|(first, _)| *first <= seq) {
+            let (first, write) = self.writes.pop_front().expect("it was just seen");
+            if first == seq && !write.abandoned {
+                let response = match outcome {
+                    Outcome::Done(rev) if write.verb == Verb::Set => Response {
+                        rev: Some(rev.0 as i64),
+                        ..Response::to(write.tag)
+                    },
+                    Outcome::Done(_) | Outcome::Nothing => Response::to(write.tag),
+                    Outcome::Refused(refusal) => {
+                        Response::refuse(write.tag, refusal_code(*refusal))
+                    }
+                    Outcome::Guarded(text) => Response::refuse_with(write.tag, text.clone()),
+                };
+                self.answer(write.session, response, env);
+            }
+        }
+    }
+
+    /// A revision has been applied: wakes whoever waits for it. `store` is the state right after.
+    pub fn on_event(&mut self, store: &mut Store, env: &mut impl Env) {
+        if !self.watches.is_empty() {
+            self.wake(store.rev(), store, env);
+        }
+        self.answer_future(store, env);
+    }
+
+    fn wake(&mut self, rev: Rev, store: &Store, env: &mut impl Env) {
+        let Some(event) = store.event(rev) else {
+            return;
+        };
+        for id in self.watches.wake(event) {
+            let (session, tag) = self.parked.remove(&id).expect("it was parked");
+            if let Some(state) = self.sessions.get_mut(&session) {
+                state.parked.remove(&id);
+            }
+            self.answer(session, event_response(tag, event), env);
+        }
+    }
+
+    /// Answers reads at revisions that have come.
+    fn answer_future(&mut self, store: &mut Store, env: &mut impl Env) {
+        let rev = store.rev();
+        while let Some(entry) = self.future.first_entry()
+            && *entry.key() <= rev
+        {
+            let (at, waiting) = entry.remove_entry();
+            for (session, request) in waiting {
+                if let Some(state) = self.sessions.get_mut(&session) {
+                    state.future.remove(&at);
+                    self.answer_now(session, &request, store, env);
+                }
+            }
+        }
+    }
+
+    /// The state jumped from revision `before` to a later one, past what happened between. `last`
+    /// is the latest command of this process that is in effect.
+    pub fn on_jump(&mut self, before: Rev, last: Seq, store: &mut Store, env: &mut impl Env) {
+        let after = store.rev();
+        if !self.parked.is_empty() && before.next() < store.oldest() {
+            // Nobody knows what they have missed.
+            let parked = std::mem::take(&mut self.parked);
+            self.watches = Watches::new();
+            for (id, (session, tag)) in parked {
+                if let Some(state) = self.sessions.get_mut(&session) {
+                    state.parked.remove(&id);
+                }
+                self.answer(session, Response::refuse(tag, ErrorCode::TooLate), env);
+            }
+        }
+        let mut rev = before.next();
+        while rev <= after && !self.watches.is_empty() {
+            self.wake(rev, store, env);
+            rev = rev.next();
+        }
+        self.answer_future(store, env);
+        while self.writes.front().is_some_and(|(seq, _)| *seq <= last) {
+            let (_, write) = self.writes.pop_front().expect("it was just seen");
+            if !write.abandoned {
+                let text = "the write was decided while this node was behind, which does not know \
+                            the outcome: read the file";
+                self.answer(write.session, Response::refuse_with(write.tag, text), env);
+            }
+        }
+    }
+
+    /// The state reflects everything that was acknowledged before this read arrived: answers it.
+    pub fn read(&mut self, ticket: Ticket, store: &mut Store, env: &mut impl Env) {
+        if let Some(read) = self.reads.remove(&ticket) {
+            self.answer_now(read.session, &read.request, store, env);
+        }
+    }
+
+    /// Ends requests that have waited for too long. Returns the commands and reads that nobody
+    /// waits for any more.
+    pub fn expire(&mut self, now: Time, env: &mut impl Env) -> Expired {
+        let mut expired = Expired::default();
+        let mut late = Vec::new();
+        for (seq, write) in &mut self.writes {
+            if write.deadline > now {
+                break;
+            }
+            if !write.abandoned {
+                write.abandoned = true;
+                expired.commands.push(*seq);
+                late.push((
+                    write.session,
+                    write.tag,
+                    "the write may or may not take effect",
+                ));
+            }
+        }
+        while let Some(entry) = self.reads.first_entry()
+            && entry.get().deadline <= now
+        {
+            let (ticket, read) = entry.remove_entry();
+            expired.reads.insert(ticket);
+            late.push((
+                read.session,
+                read.request.tag,
+                "ask another node, or read locally",
+            ));
+        }
+        for (session, tag, advice) in late {
+            let waited = self.rules.timeout.as_secs_f64();
+            let text = format!("no majority of the members answered within {waited} s; {advice}");
+            self.answer(session, Response::refuse_with(tag, text), env);
+        }
+        expired
+    }
+
+    /// When [`Service::expire`] has something to do.
+    pub fn deadline(&self) -> Time {
+        let write = self.writes.iter().find(|(_, write)| !write.abandoned);
+        let write = write.map_or(Time::NEVER, |(_, write)| write.deadline);
+        let read = self
+            .reads
+            .first_key_value()
+            .map_or(Time::NEVER, |(_, read)| read.deadline);
+        write.min(read)
+    }
+
+    /// Commands of clients that wait for their place in the log.
+    pub fn writes_open(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// Answers a request that was counted as open.
+    fn answer(&mut self, session: SessionId, response: Response, env: &mut impl Env) {
+        let Some(state) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        assert!(state.open > 0, "an answer to a request that was not open");
+        state.open -= 1;
+        env.reply(session, response);
+        if state.half_closed && state.open == 0 {
+            env.finish(session);
+        }
+    }
+
+    fn unpark(&mut self, session: SessionId) {
+        let Some(state) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        let parked: BTreeSet<WatchId> = std::mem::take(&mut state.parked);
+        let future: BTreeSet<Rev> = std::mem::take(&mut state.future);
+        for id in &parked {
+            self.watches.remove(*id);
+            self.parked.remove(id);
+        }
+        let mut dropped = parked.len();
+        for rev in future {
+            if let Some(waiting) = self.future.get_mut(&rev) {
+                let before = waiting.len();
+                waiting.retain(|(who, _)| *who != session);
+                dropped += before - waiting.len();
+                if waiting.is_empty() {
+                    self.future.remove(&rev);
+                }
+            }
+        }
+        state.open -= dropped;
+    }
+}
+
+/// What nobody waits for any more.
+#[derive(Clone, Debug, Default)]
+pub struct Expired {
+    /// Commands of clients.
+    pub commands: Vec<Seq>,
+    /// Reads of clients.
+    pub reads: BTreeSet<Ticket>,
+}
+
+fn refusal_code(refusal: Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::NotDir => ErrorCode::Notdir,
+        Refusal::RevMismatch => ErrorCode::RevMismatch,
+        Refusal::IsDir => ErrorCode::Isdir,
+    }
+}
+
+fn event_response(tag: Option<i32>, event: &Event) -> Response {
+    Response {
+        flags: Some(event.flags()),
+        rev: Some(event.rev.0 as i64),
+        path: Some(event.path.as_str().to_owned().into()),
+        value: Some(event.value.0.clone()),
+        ..Response::to(tag)
+    }
+}

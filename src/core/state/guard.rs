@@ -1,0 +1,111 @@
+//! The rules that guard `/ctl` against clients, and the paths of the files in it.
+//!
+//! The original lets clients write anything there, and several ways to do so stop a cluster for
+//! good.
+
+use super::State;
+use crate::core::id::NodeId;
+use crate::core::membership::MEMBERS_MAX;
+use crate::core::store::{Mutation, Path, Value};
+
+/// What the paths of membership slots begin with.
+pub(super) const SLOTS: &str = "/ctl/cal";
+
+const NODES: &str = "/ctl/node";
+const ERR: &str = "/ctl/err";
+
+/// The directory of the membership slots.
+pub fn slots_dir() -> Path {
+    path(SLOTS.to_owned())
+}
+
+/// The directory of the processes.
+pub fn nodes_dir() -> Path {
+    path(NODES.to_owned())
+}
+
+/// The file of a membership slot.
+pub fn slot_file(name: &str) -> Path {
+    path(format!("{SLOTS}/{name}"))
+}
+
+/// A file that a process keeps about itself.
+pub fn node_file(node: NodeId, name: &str) -> Path {
+    path(format!("{NODES}/{node}/{name}"))
+}
+
+fn path(text: String) -> Path {
+    Path::parse(text.as_bytes()).expect("names in /ctl are well formed")
+}
+
+impl State {
+    /// Whether a client may do this; if not, why not.
+    pub(super) fn guard(&self, mutation: &Mutation) -> Result<(), String> {
+        let (path, value) = match mutation {
+            Mutation::Nop => return Ok(()),
+            Mutation::Set { path, value, .. } => (path, Some(value)),
+            Mutation::Del { path, .. } => (path, None),
+        };
+        let mut names = path.components();
+        if names.next() != Some("ctl") {
+            return Ok(());
+        }
+        match names.next() {
+            Some("cal") => self.guard_slot(path, value),
+            Some("node") => self.guard_node(names.next(), path, value),
+            Some("err") => Err(format!("{ERR} belongs to the servers: choose another path")),
+            _ => Ok(()),
+        }
+    }
+
+    fn guard_slot(&self, path: &Path, value: Option<&Value>) -> Result<(), String> {
+        let depth = path.components().count();
+        let Some(value) = value else { return Ok(()) };
+        if depth > 3 {
+            return Err(format!("{path}: slots are files directly in {SLOTS}"));
+        }
+        if depth < 3 || value.0.is_empty() {
+            return Ok(());
+        }
+        let id: Option<NodeId> = std::str::from_utf8(&value.0)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        let Some(id) = id.filter(|id| self.addr_of(*id).is_some()) else {
+            return Err(format!(
+                "{path} takes the id of an attached process (see {NODES}), or nothing, which lets \
+                 a standby take it"
+            ));
+        };
+        let taken = self
+            .slot_files()
+            .find(|(file, _, value)| file != path && value.0 == id.to_string().as_bytes());
+        if let Some((file, _, _)) = taken {
+            return Err(format!("{id} holds {file} already"));
+        }
+        if self.slot_holders().len() >= MEMBERS_MAX {
+            return Err(format!("a cluster has at most {MEMBERS_MAX} members"));
+        }
+        Ok(())
+    }
+
+    fn guard_node(
+        &self,
+        id: Option<&str>,
+        path: &Path,
+        value: Option<&Value>,
+    ) -> Result<(), String> {
+        let Some(id) = id else { return Ok(()) };
+        if value.is_some() {
+            return Err(format!(
+                "{path} belongs to the servers: choose another path"
+            ));
+        }
+        let holds_slot = id.parse().is_ok_and(|id: NodeId| {
+            self.slot_holders().contains(&id) || self.epochs.latest().has(id)
+        });
+        if holds_slot {
+            return Err(format!("{path} belongs to {id}, which is a member"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,340 @@
+//! The replicated state: everything that is a function of the applied log, and the same on every
+//! node after the same slot (I9).
+
+mod guard;
+mod snapshot;
+
+use std::collections::BTreeMap;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::consensus::Slot;
+use super::id::{NodeId, Rev};
+use super::log::{Author, Entry, Op, Seq};
+use super::membership::{Epoch, Epochs, MEMBERS_MAX, owners_min};
+use super::protocol::peer::Digest;
+use super::store::{Found, HistoryLimits, Mutation, Path, Refusal, Store, Value};
+
+pub use guard::node_file;
+pub use snapshot::{SnapshotError, StateExport, StateImporter};
+
+/// Processes whose place in their sequence of commands is remembered. Beyond it, the one that was
+/// silent for the longest is forgotten: by then, as many others have come and gone.
+const ORIGINS_MAX: usize = 4096;
+
+/// The state after a slot. Cheap to clone: the tree shares structure.
+#[derive(Clone, Debug)]
+pub struct State {
+    applied: Slot,
+    alpha: u64,
+    store: Store,
+    /// The latest command of each process that is in effect: what is not after it is a repeat.
+    origins: BTreeMap<NodeId, Origin>,
+    epochs: Epochs,
+    digest: Digest,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+struct Origin {
+    last: Seq,
+    slot: Slot,
+}
+
+/// What became of a command. Commands that were not in effect, as they came twice or before their
+/// predecessors, have no outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done, and took this revision.
+    Done(Rev),
+    /// The store refused it. It took a revision all the same.
+    Refused(Refusal),
+    /// A rule that guards `/ctl` refused it, in words. It took a revision all the same.
+    Guarded(String),
+    /// It took no revision.
+    Nothing,
+}
+
+/// A command that came into effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// Where it came from.
+    pub origin: NodeId,
+    /// Its number there.
+    pub seq: Seq,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+impl State {
+    /// The state of a cluster that this process founds, before the first slot.
+    pub fn founded_by(member: NodeId, alpha: u64, history: HistoryLimits) -> State {
+        State {
+            applied: Slot(0),
+            alpha,
+            store: Store::new(history),
+            origins: BTreeMap::new(),
+            epochs: Epochs::founded_by(member),
+            digest: Digest::default(),
+        }
+    }
+
+    /// The last slot applied.
+    pub fn applied(&self) -> Slot {
+        self.applied
+    }
+
+    /// Slots between a change of configuration and its effect.
+    pub fn alpha(&self) -> u64 {
+        self.alpha
+    }
+
+    /// The tree.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The tree, for reads that remember where they stood.
+    pub fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    /// The configurations of the slots that are not applied.
+    pub fn epochs(&self) -> &Epochs {
+        &self.epochs
+    }
+
+    /// The digest of the whole history of states up to this one.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The latest command of a process that is in effect.
+    pub fn last(&self, origin: NodeId) -> Seq {
+        self.origins
+            .get(&origin)
+            .map_or(Seq::default(), |origin| origin.last)
+    }
+
+    /// Applies the entry of the next slot. Calls `each` after every command that came into effect,
+    /// with the store as it is then. Returns whether the configuration has changed.
+    pub fn apply(
+        &mut self,
+        slot: Slot,
+        entry: &Entry,
+        mut each: impl FnMut(&mut Store, Effect),
+    ) -> bool {
+        assert_eq!(
+            slot,
+            self.applied.next(),
+            "I9: entries are applied in slot order"
+        );
+        self.applied = slot;
+        let mut changed = false;
+        if let Entry::Batch(batch) = entry {
+            let mut calendar = false;
+            for run in &batch.runs {
+                let origin = run.origin;
+                for (index, op) in run.ops.iter().enumerate() {
+                    let seq = run.first.plus(index);
+                    if !seq.follows(self.last(origin)) {
+                        continue;
+                    }
+                    self.remember(origin, seq);
+                    let outcome = self.perform(origin, op, &mut changed);
+                    calendar |= touches_slots(op);
+                    each(
+                        &mut self.store,
+                        Effect {
+                            origin,
+                            seq,
+                            outcome,
+                        },
+                    );
+                }
+            }
+            if calendar {
+                changed |= self.derive_members();
+            }
+        }
+        self.epochs.prune(slot);
+        self.fold_digest(changed);
+        changed
+    }
+
+    /// The ids in the files `/ctl/cal/*`, ascending.
+    pub fn slot_holders(&self) -> Vec<NodeId> {
+        let mut ids: Vec<NodeId> = self
+            .slot_files()
+            .filter_map(|(_, _, value)| std::str::from_utf8(&value.0).ok()?.parse().ok())
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// The files `/ctl/cal/*` with their revisions and contents.
+    pub fn slot_files(&self) -> impl Iterator<Item = (Path, Rev, &Value)> {
+        let view = self.store.at(None).expect("the current state can be read");
+        view.entries(&guard::slots_dir())
+            .filter_map(|(name, found)| match found {
+                Found::File { rev, value } => Some((guard::slot_file(name), rev, value)),
+                Found::Missing | Found::Dir { .. } => None,
+            })
+    }
+
+    /// The ids in `/ctl/node`: processes that have registered.
+    pub fn processes(&self) -> Vec<NodeId> {
+        let view = self.store.at(None).expect("the current state can be read");
+        view.names(&guard::nodes_dir())
+            .filter_map(|name| name.parse().ok())
+            .collect()
+    }
+
+    /// The file that holds the address of a process.
+    pub fn addr_of(&self, node: NodeId) -> Option<&Value> {
+        let view = self.store.at(None).expect("the current state can be read");
+        match view.get(&guard::node_file(node, "addr")) {
+            Found::File { value, .. } => Some(value),
+            Found::Missing | Found::Dir { .. } => None,
+        }
+    }
+
+    fn perform(&mut self, origin: NodeId, op: &Op, changed: &mut bool) -> Outcome {
+        match op {
+            Op::Mutate { mutation, author } => {
+                if *author == Author::Client
+                    && let Err(text) = self.guard(mutation)
+                {
+                    self.store.refuse(&text);
+                    return Outcome::Guarded(text);
+                }
+                let done = self.store.apply(mutation);
+                match done.result {
+                    Ok(()) => Outcome::Done(done.rev),
+                    Err(refusal) => Outcome::Refused(refusal),
+                }
+            }
+            Op::Void => Outcome::Nothing,
+            Op::Claim { file, rev } => self.claim(origin, file, *rev),
+            Op::Owners { expect, owners } => {
+                *changed |= self.change_owners(*expect, owners);
+                Outcome::Nothing
+            }
+        }
+    }
+
+    /// Gives a vacant slot to a process. One change of membership at a time: while one is coming
+    /// into force, the next has to wait.
+    fn claim(&mut self, origin: NodeId, file: &Path, rev: Rev) -> Outcome {
+        let vacant = self
+            .slot_files()
+            .any(|(path, found, value)| path == *file && found == rev && value.0.is_empty());
+        let holders = self.slot_holders();
+        let settled = self.epochs.latest().start <= self.applied;
+        if !vacant
+            || !settled
+            || holders.contains(&origin)
+            || holders.len() >= MEMBERS_MAX
+            || self.addr_of(origin).is_none()
+        {
+            return Outcome::Nothing;
+        }
+        let value = Value(origin.to_string().into());
+        let rev = rev.0 as i64;
+        let done = self.store.apply(&Mutation::Set {
+            path: file.clone(),
+            value,
+            rev,
+        });
+        assert_eq!(done.result, Ok(()), "the slot was found vacant");
+        Outcome::Done(done.rev)
+    }
+
+    fn change_owners(&mut self, expect: Slot, owners: &[NodeId]) -> bool {
+        let latest = self.epochs.latest();
+        let start = self.applied.plus(self.alpha);
+        if latest.start != expect || latest.start == start {
+            return false;
+        }
+        let mut owners = owners.to_vec();
+        owners.sort_unstable();
+        let epoch = Epoch {
+            start,
+            members: latest.members.clone(),
+            owners,
+        };
+        if !epoch.is_sound() || epoch.owners == latest.owners {
+            return false;
+        }
+        self.epochs.push(epoch);
+        true
+    }
+
+    /// Makes the members what `/ctl/cal` says. When it names nobody, they stay who they are.
+    fn derive_members(&mut self) -> bool {
+        let mut members = self.slot_holders();
+        members.truncate(MEMBERS_MAX);
+        let latest = self.epochs.latest();
+        if members.is_empty() || members == latest.members {
+            return false;
+        }
+        // Newcomers own slots like everybody; who turns out to be slow is dropped from the list.
+        let mut owners: Vec<NodeId> = members
+            .iter()
+            .copied()
+            .filter(|member| latest.owners.contains(member) || !latest.has(*member))
+            .collect();
+        for member in &members {
+            if owners.len() < owners_min(members.len()) && !owners.contains(member) {
+                owners.push(*member);
+            }
+        }
+        self.epochs
+            .push(Epoch::new(self.applied.plus(self.alpha), members, owners));
+        true
+    }
+
+    fn remember(&mut self, origin: NodeId, last: Seq) {
+        let slot = self.applied;
+        if self.origins.len() >= ORIGINS_MAX && !self.origins.contains_key(&origin) {
+            let oldest = self
+                .origins
+                .iter()
+                .min_by_key(|(id, origin)| (origin.slot, **id));
+            let oldest = *oldest.expect("it is not empty").0;
+            self.origins.remove(&oldest);
+        }
+        self.origins.insert(origin, Origin { last, slot });
+    }
+
+    fn fold_digest(&mut self, changed: bool) {
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&self.digest.0.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.applied.0.to_le_bytes());
+        bytes[16..].copy_from_slice(&self.store.digest().to_le_bytes());
+        let mut digest = xxh3_64_with_seed(&bytes, 0);
+        if changed {
+            let latest = self.epochs.latest();
+            for id in latest.members.iter().chain(&latest.owners) {
+                digest = xxh3_64_with_seed(&id.0, digest);
+            }
+        }
+        self.digest = Digest(digest);
+    }
+}
+
+fn touches_slots(op: &Op) -> bool {
+    match op {
+        Op::Mutate {
+            mutation: Mutation::Set { path, .. } | Mutation::Del { path, .. },
+            ..
+        } => path.as_str().starts_with(guard::SLOTS),
+        Op::Claim { .. } => true,
+        Op::Mutate {
+            mutation: Mutation::Nop,
+            ..
+        }
+        | Op::Void
+        | Op::Owners { .. } => false,
+    }
+}

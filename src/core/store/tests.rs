@@ -1,0 +1,575 @@
+//! The store against the rules of the specification, and against a naive model of itself.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::id::Rev;
+
+pub(super) const PLENTY: HistoryLimits = HistoryLimits {
+    revs: 1 << 20,
+    bytes: 1 << 40,
+};
+
+pub(super) fn path(text: &str) -> Path {
+    Path::parse(text.as_bytes()).unwrap()
+}
+
+pub(super) fn glob(text: &str) -> Glob {
+    Glob::parse(text.as_bytes()).unwrap()
+}
+
+pub(super) fn set(to: &str, value: &str, rev: i64) -> Mutation {
+    Mutation::Set {
+        path: path(to),
+        value: Value(Bytes::copy_from_slice(value.as_bytes())),
+        rev,
+    }
+}
+
+pub(super) fn del(at: &str, rev: i64) -> Mutation {
+    Mutation::Del {
+        path: path(at),
+        rev,
+    }
+}
+
+fn done(store: &mut Store, mutation: &Mutation) -> Rev {
+    let outcome = store.apply(mutation);
+    assert_eq!(outcome.result, Ok(()), "{mutation:?}");
+    outcome.rev
+}
+
+/// Path, revision and value of each file in the order of a walk.
+fn listing(view: View<'_>) -> Vec<(String, u64, Vec<u8>)> {
+    let all = glob("/**");
+    let files = view.files(&all);
+    files
+        .map(|(path, rev, value)| (path.to_string(), rev.0, value.0.to_vec()))
+        .collect()
+}
+
+fn err(store: &Store) -> Option<String> {
+    match store.at(None).unwrap().get(&path("/ctl/err")) {
+        Found::File { value, .. } => Some(String::from_utf8(value.0.to_vec()).unwrap()),
+        Found::Missing | Found::Dir { .. } => None,
+    }
+}
+
+#[test]
+fn revisions_of_requests_are_compared_as_the_table_says() {
+    // A file of revision 2, a missing path, a directory.
+    let mut start = Store::new(PLENTY);
+    done(&mut start, &Mutation::Nop);
+    assert_eq!(done(&mut start, &set("/d/f", "x", -1)), Rev(2));
+    let cases: &[(&str, i64, Result<(), Refusal>)] = &[
+        ("/d/f", -1, Ok(())),
+        ("/d/f", 2, Ok(())),
+        ("/d/f", 3, Ok(())),
+        ("/d/f", i64::MAX, Ok(())),
+        ("/d/f", 0, Err(Refusal::RevMismatch)),
+        ("/d/f", 1, Err(Refusal::RevMismatch)),
+        ("/d/f", -2, Err(Refusal::RevMismatch)),
+        ("/d/f", i64::MIN, Err(Refusal::RevMismatch)),
+        ("/d/g", -1, Ok(())),
+        ("/d/g", 0, Ok(())),
+        ("/d/g", 1, Ok(())),
+        ("/d/g", i64::MAX, Ok(())),
+        ("/d/g", -2, Err(Refusal::RevMismatch)),
+        ("/d/g", -3, Err(Refusal::RevMismatch)),
+        ("/d", -1, Err(Refusal::IsDir)),
+        ("/d", -2, Err(Refusal::IsDir)),
+        ("/d", 0, Err(Refusal::IsDir)),
+        ("/d", i64::MAX, Err(Refusal::IsDir)),
+        ("/d", -3, Err(Refusal::RevMismatch)),
+        ("/", -1, Err(Refusal::IsDir)),
+        ("/", -2, Err(Refusal::IsDir)),
+        ("/", -3, Err(Refusal::RevMismatch)),
+    ];
+    for (at, rev, expected) in cases {
+        for mutation in [set(at, "y", *rev), del(at, *rev)] {
+            let mut store = start.clone();
+            let outcome = store.apply(&mutation);
+            assert_eq!(
+                (outcome.rev, outcome.result),
+                (Rev(3), *expected),
+                "{mutation:?}"
+            );
+            assert_eq!(store.rev(), Rev(3));
+            assert_eq!(
+                err(&store).as_deref(),
+                expected.err().map(Refusal::text),
+                "{mutation:?}"
+            );
+            let event = store.event(Rev(3)).unwrap();
+            match expected {
+                Ok(()) => assert_eq!(event.path.as_str(), *at),
+                Err(refusal) => {
+                    assert_eq!(event.path.as_str(), "/ctl/err");
+                    assert_eq!(event.value.0, refusal.text().as_bytes());
+                    assert_eq!((event.kind, event.flags()), (EventKind::Refused, 4));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_on_the_way_is_noticed_before_the_revision() {
+    let mut store = Store::new(PLENTY);
+    done(&mut store, &set("/f", "x", -1));
+    for (at, rev) in [
+        ("/f/a", -1),
+        ("/f/a", -7),
+        ("/f/a/b/c", 0),
+        ("/f/a", i64::MIN),
+    ] {
+        assert_eq!(
+            store.apply(&set(at, "y", rev)).result,
+            Err(Refusal::NotDir),
+            "{at} {rev}"
+        );
+        assert_eq!(err(&store).as_deref(), Some("not a directory"));
+    }
+}
+
+#[test]
+fn deleting_below_a_file_is_deleting_what_is_missing() {
+    let mut store = Store::new(PLENTY);
+    done(&mut store, &set("/f", "x", -1));
+    for rev in [-1, 0, 9] {
+        let at = done(&mut store, &del("/f/a", rev));
+        let event = store.event(at).unwrap();
+        assert_eq!((event.path.as_str(), event.flags()), ("/f/a", 8));
+    }
+    assert_eq!(
+        store.apply(&del("/f/a", -2)).result,
+        Err(Refusal::RevMismatch)
+    );
+    let view = store.at(None).unwrap();
+    assert!(matches!(
+        view.get(&path("/f")),
+        Found::File { rev: Rev(1), .. }
+    ));
+}
+
+#[test]
+fn directories_that_are_left_empty_vanish() {
+    let mut store = Store::new(PLENTY);
+    done(&mut store, &set("/a/b/c/d", "", -1));
+    done(&mut store, &set("/a/x", "", -1));
+    done(&mut store, &del("/a/b/c/d", 1));
+    let view = store.at(None).unwrap();
+    assert_eq!(view.get(&path("/a/b")), Found::Missing);
+    assert_eq!(view.get(&path("/a")), Found::Dir { entries: 1 });
+    done(&mut store, &del("/a/x", -1));
+    let view = store.at(None).unwrap();
+    assert_eq!(view.get(&path("/a")), Found::Missing);
+    assert_eq!(view.get(&path("/")), Found::Dir { entries: 0 });
+    done(&mut store, &set("/a", "a file", 0));
+}
+
+#[test]
+fn an_event_says_what_happened() {
+    let mut store = Store::new(PLENTY);
+    done(&mut store, &set("/a", "1", -1));
+    done(&mut store, &set("/a", "", -1));
+    done(&mut store, &del("/a", 2));
+    done(&mut store, &del("/a", 0));
+    done(&mut store, &Mutation::Nop);
+    assert_eq!(store.refuse("the slot is taken"), Rev(6));
+    let events = store
+        .events(Rev(0))
+        .map(|e| (e.rev.0, e.path.as_str(), &*e.value.0, e.flags()));
+    let expected: [(u64, &str, &[u8], i32); 6] = [
+        (1, "/a", b"1", 4),
+        (2, "/a", b"", 4),
+        (3, "/a", b"", 8),
+        (4, "/a", b"", 8),
+        (5, "/", b"", 0),
+        (6, "/ctl/err", b"the slot is taken", 4),
+    ];
+    assert!(events.eq(expected));
+    assert_eq!(store.events(Rev(5)).count(), 2);
+    assert_eq!(store.event(Rev(7)), None);
+    assert_eq!(store.event(Rev(0)), None);
+}
+
+#[test]
+fn a_refusal_leaves_the_tree_alone_where_its_place_is_taken() {
+    for squatter in ["/ctl/err/x", "/ctl"] {
+        let mut store = Store::new(PLENTY);
+        done(&mut store, &set(squatter, "mine", -1));
+        let before = listing(store.at(None).unwrap());
+        assert_eq!(
+            store.apply(&set(squatter, "", -2)).result,
+            Err(Refusal::RevMismatch)
+        );
+        store.refuse("no");
+        assert_eq!(listing(store.at(None).unwrap()), before);
+        assert_eq!(store.event(Rev(3)).unwrap().path.as_str(), "/ctl/err");
+        assert_eq!(store.rev(), Rev(3));
+    }
+}
+
+#[test]
+fn history_is_bounded_by_revisions() {
+    let mut store = Store::new(HistoryLimits {
+        revs: 3,
+        bytes: 1 << 30,
+    });
+    assert_eq!((store.rev(), store.oldest()), (Rev(0), Rev(1)));
+    assert_eq!(store.at(Some(Rev(1))).unwrap_err(), Unreadable::Future);
+    assert_eq!(store.at(Some(Rev(0))).unwrap_err(), Unreadable::TooLate);
+    for n in 1..=10 {
+        done(&mut store, &set("/a", &n.to_string(), -1));
+    }
+    assert_eq!(store.oldest(), Rev(8));
+    assert_eq!(store.at(Some(Rev(7))).unwrap_err(), Unreadable::TooLate);
+    assert_eq!(store.at(Some(Rev(11))).unwrap_err(), Unreadable::Future);
+    for n in 8..=10 {
+        let view = store.at(Some(Rev(n))).unwrap();
+        assert_eq!(
+            listing(view),
+            [("/a".into(), n, n.to_string().into_bytes())]
+        );
+    }
+    assert_eq!(store.first_event(Rev(7), &glob("/b")), Err(TooLate));
+    assert_eq!(store.first_event(Rev(8), &glob("/b")), Ok(None));
+    assert_eq!(
+        store.first_event(Rev(9), &glob("/?")).unwrap().unwrap().rev,
+        Rev(9)
+    );
+    assert_eq!(store.first_event(Rev(99), &glob("/?")), Ok(None));
+}
+
+#[test]
+fn history_is_bounded_by_bytes() {
+    let mut store = Store::new(HistoryLimits {
+        revs: 1000,
+        bytes: 100_000,
+    });
+    let value = "x".repeat(30_000);
+    for _ in 0..10 {
+        done(&mut store, &set("/a", &value, -1));
+    }
+    assert_eq!(store.oldest(), Rev(8));
+    // The latest revision stays, however large.
+    let rev = done(&mut store, &set("/a", &"x".repeat(200_000), -1));
+    assert_eq!(store.oldest(), rev);
+    assert!(store.at(Some(rev)).is_ok());
+}
+
+#[test]
+fn without_history_only_the_current_state_is_readable() {
+    let mut store = Store::new(HistoryLimits {
+        revs: 0,
+        bytes: 1 << 30,
+    });
+    done(&mut store, &set("/a", "1", -1));
+    assert_eq!(store.at(Some(Rev(1))).unwrap_err(), Unreadable::TooLate);
+    assert_eq!(store.at(Some(Rev(2))).unwrap_err(), Unreadable::Future);
+    assert_eq!(store.first_event(Rev(1), &glob("/**")), Err(TooLate));
+    assert_eq!(store.first_event(Rev(2), &glob("/**")), Ok(None));
+    assert_eq!(listing(store.at(None).unwrap()).len(), 1);
+}
+
+#[test]
+fn ill_formed_paths_are_missing() {
+    let mut store = Store::new(PLENTY);
+    done(&mut store, &set("/a/b", "1", -1));
+    let view = store.at(None).unwrap();
+    for text in ["", "a", "/a/", "//", "/a//b", "/a_b", "/\u{e9}", "a/b"] {
+        assert_eq!(view.get_bytes(text.as_bytes()), Found::Missing, "{text}");
+    }
+    assert_eq!(view.get_bytes(b"/\xff"), Found::Missing);
+    assert_eq!(view.get_bytes(b"/a"), Found::Dir { entries: 1 });
+}
+
+#[test]
+fn walks_go_depth_first_in_byte_order_of_names() {
+    let mut store = Store::new(PLENTY);
+    for at in [
+        "/w/a-b", "/w/a/b", "/w/a/a/z", "/w/a.b", "/w/B", "/w/0", "/v",
+    ] {
+        done(&mut store, &set(at, "", -1));
+    }
+    let view = store.at(None).unwrap();
+    let order: Vec<String> = listing(view).into_iter().map(|(path, ..)| path).collect();
+    assert_eq!(
+        order,
+        [
+            "/v", "/w/0", "/w/B", "/w/a/a/z", "/w/a/b", "/w/a-b", "/w/a.b"
+        ]
+    );
+    assert!(view.names(&path("/w")).eq(["0", "B", "a", "a-b", "a.b"]));
+    assert_eq!(view.entry(&path("/w"), 2), Some("a"));
+    assert_eq!(view.entry(&path("/w"), 5), None);
+    assert_eq!(view.entry(&path("/v"), 0), None);
+    assert_eq!(view.walk(&glob("/w/*"), 3).unwrap().0, path("/w/a.b"));
+    assert_eq!(view.walk(&glob("/"), 0), None);
+}
+
+#[test]
+fn the_deepest_paths_do_not_exhaust_the_stack() {
+    let deep = "/a".repeat(20_000);
+    let mut store = Store::new(PLENTY);
+    let before = store.digest();
+    done(&mut store, &set(&deep, "x", -1));
+    done(&mut store, &set(&(deep.clone() + "b"), "x", -1));
+    let view = store.at(None).unwrap();
+    assert_eq!(
+        view.walk(&glob("/**b"), 0).unwrap().0.as_str(),
+        deep.clone() + "b"
+    );
+    assert_eq!(
+        view.walk(&glob("/**"), 1).unwrap().0.as_str(),
+        deep.clone() + "b"
+    );
+    assert_eq!(view.files(&glob("/**a**")).count(), 2);
+    done(&mut store, &del(&deep, -1));
+    done(&mut store, &del(&(deep + "b"), -1));
+    assert_eq!(listing(store.at(None).unwrap()), []);
+    assert_ne!(store.digest(), before, "the revision is part of the digest");
+}
+
+/// The store as the specification tells it: a full copy of the state after each revision.
+#[derive(Default)]
+struct Model {
+    states: Vec<BTreeMap<String, (u64, Vec<u8>)>>,
+    events: Vec<(String, Vec<u8>, i32)>,
+}
+
+impl Model {
+    fn apply(&mut self, mutation: &Mutation) -> Option<&'static str> {
+        let mut state = self.states.last().cloned().unwrap_or_default();
+        let rev = self.states.len() as u64 + 1;
+        let refusal = Model::refusal(&state, mutation);
+        let event = match (refusal, mutation) {
+            (Some(text), _) => ("/ctl/err".to_owned(), text.as_bytes().to_vec(), 4),
+            (None, Mutation::Nop) => ("/".to_owned(), vec![], 0),
+            (None, Mutation::Del { path, .. }) => (path.to_string(), vec![], 8),
+            (None, Mutation::Set { path, value, .. }) => (path.to_string(), value.0.to_vec(), 4),
+        };
+        let below = |dir: &str| state.keys().any(|key| key.starts_with(&format!("{dir}/")));
+        let is_free = !below(&event.0) && !Model::is_below_file(&state, &event.0);
+        match event.2 {
+            4 if is_free => {
+                state.insert(event.0.clone(), (rev, event.1.clone()));
+            }
+            8 => {
+                state.remove(&event.0);
+            }
+            _ => {}
+        }
+        self.states.push(state);
+        self.events.push(event);
+        refusal
+    }
+
+    fn is_below_file(state: &BTreeMap<String, (u64, Vec<u8>)>, path: &str) -> bool {
+        let mut slashes = path.match_indices('/').skip(1);
+        slashes.any(|(at, _)| state.contains_key(&path[..at]))
+    }
+
+    fn refusal(
+        state: &BTreeMap<String, (u64, Vec<u8>)>,
+        mutation: &Mutation,
+    ) -> Option<&'static str> {
+        let (path, rev, is_set) = match mutation {
+            Mutation::Nop => return None,
+            Mutation::Set { path, rev, .. } => (path.as_str(), *rev, true),
+            Mutation::Del { path, rev } => (path.as_str(), *rev, false),
+        };
+        let prefix = if path == "/" {
+            "/".to_owned()
+        } else {
+            format!("{path}/")
+        };
+        let is_dir = path == "/" || state.keys().any(|key| key.starts_with(&prefix));
+        let has = state
+            .get(path)
+            .map_or(if is_dir { -2 } else { 0 }, |file| file.0 as i64);
+        if is_set && Model::is_below_file(state, path) {
+            Some("not a directory")
+        } else if rev != -1 && rev < has {
+            Some("rev mismatch")
+        } else {
+            is_dir.then_some("is a directory")
+        }
+    }
+
+    /// The files of a state in the order of a walk.
+    fn listing(&self, rev: u64) -> Vec<(String, u64, Vec<u8>)> {
+        let state = &self.states[rev as usize - 1];
+        let mut files: Vec<_> = state
+            .iter()
+            .map(|(path, file)| (path.clone(), file.0, file.1.clone()))
+            .collect();
+        files.sort_by_key(|file| file.0.split('/').map(str::to_owned).collect::<Vec<_>>());
+        files
+    }
+
+    fn names(&self, rev: u64, dir: &str) -> Vec<String> {
+        let prefix = if dir == "/" {
+            "/".to_owned()
+        } else {
+            format!("{dir}/")
+        };
+        let below = self.states[rev as usize - 1]
+            .keys()
+            .filter_map(|k| k.strip_prefix(&prefix));
+        let mut names: Vec<String> = below
+            .map(|rest| rest.split('/').next().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+pub(super) fn any_path() -> impl Strategy<Value = String> {
+    let name = prop::sample::select(vec!["a", "b", "a-b", "a.b", "ab", "B", "0", "z"]);
+    prop_oneof![
+        12 => prop::collection::vec(name, 1..4).prop_map(|names| format!("/{}", names.join("/"))),
+        1 => Just("/ctl/err".to_owned()),
+        1 => Just("/ctl".to_owned()),
+        1 => Just("/ctl/err/x".to_owned()),
+        1 => Just("/".to_owned()),
+    ]
+}
+
+pub(super) fn any_mutation() -> impl Strategy<Value = Mutation> {
+    let rev = || prop_oneof![4 => Just(-1), 1 => -4..40i64, 1 => Just(i64::MAX)];
+    prop_oneof![
+        6 => (any_path(), "[a-c]{0,3}", rev()).prop_map(|(at, value, rev)| set(&at, &value, rev)),
+        3 => (any_path(), rev()).prop_map(|(at, rev)| del(&at, rev)),
+        1 => Just(Mutation::Nop),
+    ]
+}
+
+pub(super) fn any_glob() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "a", "b", "*", "**", "?", "a*", "*b", "a**", "a-b", "a?b", "**z", "***", "ctl", "err", "0",
+    ]);
+    prop::collection::vec(piece, 1..4).prop_map(|pieces| format!("/{}", pieces.join("/")))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_store_does_what_the_model_does(
+        mutations in prop::collection::vec(any_mutation(), 1..60),
+        globs in prop::collection::vec(any_glob(), 4),
+        revs in prop_oneof![Just(5u64), Just(1000)],
+    ) {
+        let mut store = Store::new(HistoryLimits { revs, bytes: 1 << 30 });
+        let mut model = Model::default();
+        for mutation in &mutations {
+            let outcome = store.apply(mutation);
+            prop_assert_eq!(outcome.result.err().map(Refusal::text), model.apply(mutation));
+            prop_assert_eq!(outcome.rev, store.rev());
+            store.root.invariants();
+        }
+        let oldest = store.oldest().0;
+        prop_assert_eq!(oldest, (mutations.len() as u64 + 1).saturating_sub(revs).max(1));
+        for rev in oldest..=mutations.len() as u64 {
+            let event = store.event(Rev(rev)).unwrap();
+            let (path, value, flags) = &model.events[rev as usize - 1];
+            prop_assert_eq!((event.path.as_str(), &*event.value.0, event.flags()),
+                (path.as_str(), value.as_slice(), *flags));
+            let view = store.at(Some(Rev(rev))).unwrap();
+            let expected = model.listing(rev);
+            prop_assert_eq!(&listing(view), &expected);
+            for dir in ["/", "/a", "/a/b", "/ctl"] {
+                let names = model.names(rev, dir);
+                let dir = super::tests::path(dir);
+                prop_assert!(view.names(&dir).eq(names.iter().map(String::as_str)));
+                for n in 0..=names.len() {
+                    prop_assert_eq!(view.entry(&dir, n as u64), names.get(n).map(String::as_str));
+                }
+            }
+            for text in &globs {
+                let glob = glob(text);
+                let matching: Vec<_> = expected.iter()
+                    .filter(|file| super::glob::naive(text, &file.0))
+                    .map(|file| file.0.as_str())
+                    .collect();
+                let walked: Vec<_> = view.files(&glob).map(|file| file.0.as_str()).collect();
+                prop_assert_eq!(&walked, &matching);
+                let mut walker = store.clone();
+                // Upwards, where each walk goes on from the one before, and downwards.
+                for n in (0..matching.len() + 2).chain((0..matching.len()).rev()) {
+                    let expected = matching.get(n).map(|path| super::tests::path(path));
+                    let seen = walker.walk(Some(Rev(rev)), &glob, n as u64).unwrap();
+                    prop_assert_eq!(seen.map(|file| file.0), expected.clone());
+                    let seen = view.walk(&glob, n as u64);
+                    prop_assert_eq!(seen.map(|file| file.0), expected);
+                }
+            }
+        }
+        for text in &globs {
+            let glob = glob(text);
+            for from in oldest..=mutations.len() as u64 + 1 {
+                let expected = (from..=mutations.len() as u64)
+                    .find(|rev| super::glob::naive(text, &model.events[*rev as usize - 1].0));
+                let found = store.first_event(Rev(from), &glob).unwrap();
+                prop_assert_eq!(found.map(|event| event.rev.0), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn walks_that_go_on_see_what_walks_from_the_start_see(
+        mutations in prop::collection::vec(any_mutation(), 1..40),
+        globs in prop::collection::vec(any_glob(), 3),
+        asked in prop::collection::vec((0..3usize, 0..8u64, any::<bool>(), any_mutation()), 60),
+    ) {
+        let mut store = Store::new(HistoryLimits { revs: 10, bytes: 1 << 30 });
+        for mutation in &mutations {
+            store.apply(mutation);
+        }
+        for (pattern, n, changes, mutation) in asked {
+            if changes {
+                store.apply(&mutation);
+            }
+            let glob = glob(&globs[pattern]);
+            let expected = store.at(None).unwrap().files(&glob).nth(n as usize)
+                .map(|(path, ..)| path.clone());
+            prop_assert_eq!(store.walk(None, &glob, n).unwrap().map(|file| file.0), expected);
+        }
+    }
+
+    #[test]
+    fn equal_states_have_equal_digests_however_they_came_about(
+        files in prop::collection::btree_map("/[a-c]{1,3}(/[a-c]{1,2})?", "[a-z]{0,4}", 1..20),
+        detours in prop::collection::vec(any_mutation(), 20),
+    ) {
+        // The same files at the same revisions, once after a detour that leaves nothing behind.
+        let mut plain = Store::new(PLENTY);
+        let mut busy = Store::new(HistoryLimits { revs: 0, bytes: 0 });
+        for detour in &detours {
+            busy.apply(detour);
+            plain.apply(&Mutation::Nop);
+        }
+        let left: Vec<Path> =
+            listing(busy.at(None).unwrap()).iter().map(|file| path(&file.0)).collect();
+        for path in left {
+            busy.apply(&Mutation::Del { path, rev: -1 });
+            plain.apply(&Mutation::Nop);
+        }
+        for (at, value) in &files {
+            let (one, two) = (plain.apply(&set(at, value, -1)), busy.apply(&set(at, value, -1)));
+            prop_assert_eq!(one, two);
+            prop_assert_eq!(plain.digest(), busy.digest());
+        }
+        let other = busy.clone();
+        busy.apply(&set("/q", "1", -1));
+        plain.apply(&set("/q", "2", -1));
+        prop_assert_ne!(plain.digest(), busy.digest());
+        prop_assert_ne!(other.digest(), busy.digest());
+    }
+}

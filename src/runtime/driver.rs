@@ -1,0 +1,159 @@
+//! The main loop: gives the node what waits for it, in groups.
+
+use std::rc::Rc;
+
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, info};
+
+use super::net::Net;
+use super::shared::Shared;
+use super::world::World;
+use crate::core::env::{Env, Halt, Input};
+use crate::core::node::Node;
+
+/// What the driver drives. A seam for tests of the runtime alone.
+pub(super) trait Machine: 'static {
+    /// Takes one input.
+    fn handle(&mut self, input: Input, env: &mut impl Env);
+    /// Ends a group of inputs.
+    fn flush(&mut self, env: &mut impl Env);
+    /// Whether clients can be served.
+    fn is_ready(&self) -> bool;
+}
+
+impl Machine for Node {
+    fn handle(&mut self, input: Input, env: &mut impl Env) {
+        Node::handle(self, input, env);
+    }
+
+    fn flush(&mut self, env: &mut impl Env) {
+        Node::flush(self, env);
+    }
+
+    fn is_ready(&self) -> bool {
+        Node::is_ready(self)
+    }
+}
+
+/// Times that a group may be flushed, each after messages of the node to itself. The protocol needs
+/// a few; at the bound the rest waits for the next group, so that nobody is starved.
+const FLUSHES_PER_GROUP_MAX: usize = 16;
+
+/// The node, and what it acts on.
+pub(super) struct Driver<N, M> {
+    shared: Rc<Shared>,
+    machine: M,
+    world: World<N>,
+    version: String,
+    peers: Vec<Input>,
+    clients: Vec<Input>,
+}
+
+impl<N: Net, M: Machine> Driver<N, M> {
+    pub(super) fn new(
+        shared: Rc<Shared>,
+        machine: M,
+        version: String,
+        entropy: u64,
+    ) -> Driver<N, M> {
+        Driver {
+            world: World::new(Rc::clone(&shared), entropy),
+            shared,
+            machine,
+            version,
+            peers: Vec::new(),
+            clients: Vec::new(),
+        }
+    }
+
+    /// Runs until the process stops, or the node halts.
+    pub(super) async fn run(mut self) -> Result<(), Halt> {
+        let mut alarm = std::pin::pin!(sleep_until(Instant::now()));
+        loop {
+            let is_quiet = self.turn();
+            if let Some(halt) = self.world.halted() {
+                error!("halted: {halt}");
+                return Err(halt);
+            }
+            if !is_quiet {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let timer = self.world.timer();
+            // An alarm that comes too early is cheaper than setting it at each change.
+            if let Some(at) = timer
+                && (at < alarm.deadline() || alarm.is_elapsed())
+            {
+                alarm.as_mut().reset(at);
+            }
+            tokio::select! {
+                biased; // the end first; then what is there, which looks at the clock as well
+                () = self.shared.stopping.reached() => return Ok(()),
+                () = self.shared.inbox.arrival() => {}
+                () = alarm.as_mut(), if timer.is_some() => {}
+            }
+        }
+    }
+
+    /// Handles everything that is there, and tells whether nothing is left.
+    fn turn(&mut self) -> bool {
+        self.shared.reap();
+        self.world.read_clock();
+        if self.world.is_timer_due() {
+            self.handle(Input::Tick);
+        }
+        let (mut peers, mut clients) = (
+            std::mem::take(&mut self.peers),
+            std::mem::take(&mut self.clients),
+        );
+        self.shared.inbox.take(&mut peers, &mut clients);
+        for input in peers.drain(..).chain(clients.drain(..)) {
+            self.handle(input);
+        }
+        (self.peers, self.clients) = (peers, clients);
+        let is_quiet = self.flush();
+        if self.machine.is_ready() && !self.shared.ready.is_reached() {
+            self.announce();
+            self.shared.ready.reach();
+        }
+        is_quiet
+    }
+
+    /// What the node says to itself comes before anything from outside.
+    fn handle(&mut self, input: Input) {
+        self.handle_loopback();
+        self.machine.handle(input, &mut self.world);
+        self.handle_loopback();
+    }
+
+    fn handle_loopback(&mut self) -> bool {
+        let mut any = false;
+        while let Some(message) = self.world.pop_loopback() {
+            any = true;
+            let from = self.shared.me.id;
+            let input = Input::Peer { from, message };
+            self.machine.handle(input, &mut self.world);
+        }
+        any
+    }
+
+    /// Lets what was collected leave, and tells whether that led to nothing more.
+    fn flush(&mut self) -> bool {
+        for _ in 0..FLUSHES_PER_GROUP_MAX {
+            self.machine.flush(&mut self.world);
+            self.world.release();
+            if !self.handle_loopback() {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn announce(&self) {
+        let me = &self.shared.me;
+        info!(
+            "doozerd {} ready: cluster {:?}, id {}, listening on {}",
+            self.version, me.cluster, me.id, me.addr
+        );
+    }
+}

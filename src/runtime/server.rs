@@ -1,0 +1,205 @@
+//! A running process: how it starts, and how it ends.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::accept::accept;
+use super::attach::{AttachError, attach};
+use super::driver::{Driver, Machine};
+use super::greet::plain;
+use super::net::Net;
+use super::shared::Shared;
+use crate::core::env::Halt;
+use crate::core::id::NodeId;
+use crate::core::node::{Config, Node};
+use crate::core::protocol::peer::handshake::Welcome;
+
+/// How long a process that stops may take to write what it has answered.
+const GOODBYE_MAX: Duration = Duration::from_millis(500);
+
+/// How often it looks whether that is done.
+const GOODBYE_STEP: Duration = Duration::from_millis(2);
+
+/// How a process is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What the node is told. Its `addr` is replaced by the address that was bound.
+    pub node: Config,
+    /// The cluster that it founds or joins. Peers of others are turned away.
+    pub cluster: String,
+    /// Where to listen, for clients and peers. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Addresses of processes, members or not, through which it joins; empty to found.
+    pub attach: Vec<String>,
+    /// Decides every random choice of the process.
+    pub entropy: u64,
+}
+
+/// Why a process did not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is not to be had.
+    #[error("cannot listen on {addr}: {}", listen_hint(.source))]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No process that it was to attach to let it in.
+    #[error("{0}")]
+    Attach(#[from] AttachError),
+    /// The node stopped itself.
+    #[error("{0}")]
+    Halted(#[from] Halt),
+}
+
+/// Starts a process and runs it until it ends. Has to be called where tasks of the same thread can
+/// be spawned: in a `LocalRuntime` or a `LocalSet`.
+///
+/// # Errors
+///
+/// When it cannot listen, cannot attach, or the node halts.
+pub async fn serve<N: Net>(options: Options) -> Result<(), ServeError> {
+    Server::start::<N>(options).await?.run().await
+}
+
+/// A process that has started. Dropping it ends all its connections at once.
+pub struct Server {
+    shared: Rc<Shared>,
+    driver: tokio::task::JoinHandle<Result<(), Halt>>,
+}
+
+/// Stops a process from elsewhere in its thread.
+#[derive(Clone)]
+pub struct Stopper(Rc<Shared>);
+
+impl Server {
+    /// Listens, starts the node, and attaches if it was told to.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot listen, or cannot attach within [`ATTACH_MAX`](super::ATTACH_MAX).
+    pub async fn start<N: Net>(options: Options) -> Result<Server, ServeError> {
+        Server::start_machine::<N, Node>(options, Node::new).await
+    }
+
+    pub(super) async fn start_machine<N: Net, M: Machine>(
+        options: Options,
+        machine: impl FnOnce(Config) -> M,
+    ) -> Result<Server, ServeError> {
+        let Options {
+            mut node,
+            cluster,
+            listen: addr,
+            attach: addrs,
+            entropy,
+        } = options;
+        let bound = N::bind(addr).await;
+        let (listener, bound) = bound.map_err(|source| ServeError::Listen { addr, source })?;
+        node.addr = bound.to_string();
+        let me = Welcome {
+            id: node.id,
+            addr: node.addr.clone(),
+            cluster,
+        };
+        let secret = node.rw_secret.clone();
+        let shared = Rc::new(Shared::new(me, node.boot, secret, node.limits, entropy));
+        let version = node.version.clone();
+        let driver = Driver::<N, M>::new(Rc::clone(&shared), machine(node), version, entropy);
+        let server = Server {
+            driver: tokio::task::spawn_local(driver.run()),
+            shared,
+        };
+        let shared = &server.shared;
+        let (accepting, stopping) = (Rc::clone(shared), Rc::clone(shared));
+        shared.spawn(async move {
+            tokio::select! {
+                biased; // the end first: nobody gets in after it
+                () = stopping.stopping.reached() => {}
+                () = accept::<N>(accepting, listener) => {}
+            }
+        });
+        if !addrs.is_empty() {
+            attach::<N>(shared, &addrs).await?;
+        }
+        Ok(server)
+    }
+
+    /// The address that the process listens on and is known by.
+    pub fn addr(&self) -> &str {
+        &self.shared.me.addr
+    }
+
+    /// Who the process is.
+    pub fn id(&self) -> NodeId {
+        self.shared.me.id
+    }
+
+    /// Something to stop it with.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Rc::clone(&self.shared))
+    }
+
+    /// Runs until the process is stopped, or its node halts. What has been answered by then is
+    /// still written, if that takes no longer than half a second.
+    ///
+    /// # Errors
+    ///
+    /// When the node halts.
+    ///
+    /// # Panics
+    ///
+    /// When a task of the process did: an invariant is broken.
+    pub async fn run(mut self) -> Result<(), ServeError> {
+        let ended = match (&mut self.driver).await {
+            Ok(ended) => ended,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Ok(()),
+            },
+        };
+        if ended.is_ok() {
+            self.say_goodbye().await;
+        }
+        Ok(ended?)
+    }
+
+    async fn say_goodbye(&self) {
+        let until = Instant::now() + GOODBYE_MAX;
+        let is_written = || self.shared.sessions.are_written() && self.shared.links.are_written();
+        while !is_written() && Instant::now() < until {
+            sleep(GOODBYE_STEP).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.driver.abort();
+        self.shared.end_tasks();
+    }
+}
+
+impl Stopper {
+    /// Ends the process: it answers what it has answers for, and closes all connections.
+    pub fn stop(&self) {
+        self.0.stopping.reach();
+    }
+}
+
+fn listen_hint(error: &io::Error) -> String {
+    let what = plain(error);
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("{what}; is another doozerd running? give another address with -l")
+        }
+        io::ErrorKind::AddrNotAvailable => format!("{what}; -l takes an address of this machine"),
+        io::ErrorKind::PermissionDenied => format!("{what}; give a port above 1023 with -l"),
+        _ => what,
+    }
+}

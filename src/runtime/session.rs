@@ -1,0 +1,379 @@
+//! Connections of clients: what is to be written to each, and the tasks that read and write it.
+//!
+//! Answers are encoded where they will be written from; all that are there when the writer wakes
+//! leave in one write. A client that does not take its answers is not read from either.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use super::shared::Shared;
+use super::signal::Signal;
+use crate::core::env::Input;
+use crate::core::id::SessionId;
+use crate::core::protocol::client::{
+    FrameError, HEADER_BYTES, Request, Response, decode_frame, encode_frame,
+};
+
+/// Unsent answers of one connection above which nothing more is read from it.
+pub(super) const UNSENT_BYTES_SOFT: usize = 1 << 20;
+
+/// Unsent answers of one connection above which it is closed. Requests that were read before the
+/// soft bound was reached may all have answers of the largest size: this allows for 256 of them.
+const UNSENT_BYTES_HARD: usize = 256 << 20;
+
+/// Requests that one connection hands in before others get their turn.
+const REQUESTS_PER_TURN: usize = 128;
+
+/// Room for each read. Holds some hundred small requests.
+const READ_BYTES: usize = 16 << 10;
+
+/// Bytes of a client that are read while the node cannot serve it yet.
+const EARLY_BYTES_MAX: usize = 64 << 10;
+
+/// Buffers that have grown beyond this are given back when they are empty.
+const KEPT_BYTES_MAX: usize = 256 << 10;
+
+/// Fields of requests up to this size are copied out of the read buffer, so that a value of five
+/// bytes does not keep the buffer that it arrived in.
+const COPIED_BYTES_MAX: usize = 8 << 10;
+
+/// How long a client may take nothing at all of what is written to it.
+const STALL_MAX: Duration = Duration::from_secs(60);
+
+/// How long, and for how many bytes, a client may go on sending after its connection has ended.
+/// Closing with unread bytes would reset it, and lose the last answers on their way.
+const LINGER_MAX: Duration = Duration::from_secs(1);
+const LINGER_BYTES_MAX: usize = 4 << 20;
+
+/// All connections of clients that the node knows of.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    table: RefCell<BTreeMap<SessionId, Rc<Session>>>,
+    last: Cell<u64>,
+}
+
+/// What is to be written to one client.
+#[derive(Debug)]
+pub(super) struct Session {
+    id: SessionId,
+    from: SocketAddr,
+    out: RefCell<BytesMut>,
+    /// Bytes that have left `out` and have not been written.
+    writing: Cell<usize>,
+    /// Nothing will be added to `out`; the connection ends when it is empty.
+    is_finished: Cell<bool>,
+    /// Nobody will read `out`.
+    is_broken: Cell<bool>,
+    /// For the writer: look again.
+    changed: Signal,
+    /// For the reader: there is room for answers.
+    drained: Signal,
+    /// For the reader: the writer has ended.
+    ended: Signal,
+}
+
+impl Sessions {
+    /// Appends an answer, if the client is still there.
+    pub(super) fn reply(&self, id: SessionId, response: &Response) {
+        if let Some(session) = self.table.borrow().get(&id) {
+            session.reply(response);
+        }
+    }
+
+    /// Ends a connection once its answers are written.
+    pub(super) fn finish(&self, id: SessionId) {
+        if let Some(session) = self.table.borrow().get(&id) {
+            session.is_finished.set(true);
+            session.changed.raise();
+        }
+    }
+
+    /// Whether every answer has been handed to the network.
+    pub(super) fn are_written(&self) -> bool {
+        self.table.borrow().values().all(|s| s.unsent() == 0)
+    }
+
+    fn open(&self, from: SocketAddr) -> Rc<Session> {
+        let id = SessionId(self.last.get() + 1);
+        self.last.set(id.0);
+        let session = Rc::new(Session::new(id, from));
+        self.table.borrow_mut().insert(id, Rc::clone(&session));
+        session
+    }
+
+    fn close(&self, id: SessionId) {
+        let known = self.table.borrow_mut().remove(&id);
+        assert!(known.is_some(), "a session ends once");
+    }
+}
+
+impl Session {
+    fn new(id: SessionId, from: SocketAddr) -> Session {
+        Session {
+            id,
+            from,
+            out: RefCell::default(),
+            writing: Cell::new(0),
+            is_finished: Cell::new(false),
+            is_broken: Cell::new(false),
+            changed: Signal::default(),
+            drained: Signal::default(),
+            ended: Signal::default(),
+        }
+    }
+
+    fn reply(&self, response: &Response) {
+        if self.is_broken.get() {
+            return;
+        }
+        encode_frame(response, &mut self.out.borrow_mut());
+        if self.unsent() > UNSENT_BYTES_HARD {
+            warn!(
+                "closing the connection of client {}: it has not taken {} bytes of answers",
+                self.from,
+                self.unsent()
+            );
+            self.abandon();
+        }
+        self.changed.raise();
+    }
+
+    fn abandon(&self) {
+        self.is_broken.set(true);
+        self.out.take();
+        self.changed.raise();
+    }
+
+    fn half_close(&self, shared: &Shared) {
+        if !self.ended.is_raised() {
+            let session = self.id;
+            shared.inbox.push_session(Input::HalfClosed { session });
+        }
+    }
+
+    fn unsent(&self) -> usize {
+        self.out.borrow().len() + self.writing.get()
+    }
+}
+
+/// Serves one client to its end. `buffer` holds what has been read from it.
+pub(super) async fn serve<R, W>(
+    shared: Rc<Shared>,
+    mut reader: R,
+    writer: W,
+    mut buffer: BytesMut,
+    from: SocketAddr,
+) where
+    R: AsyncRead + Unpin + 'static,
+    W: AsyncWrite + Unpin + 'static,
+{
+    let Ok(is_at_end) = wait_until_ready(&shared, &mut reader, &mut buffer).await else {
+        return;
+    };
+    let session = shared.sessions.open(from);
+    let id = session.id;
+    shared.inbox.push_session(Input::Opened { session: id });
+    shared.spawn(write(Rc::clone(&shared), Rc::clone(&session), writer));
+    match read(&shared, &session, &mut reader, buffer, is_at_end).await {
+        ReadEnd::Finished => {
+            session.half_close(&shared);
+            session.ended.raised().await;
+        }
+        ReadEnd::Refused(error) => {
+            debug!("client {from}: {error}; answering what came before, then closing");
+            session.half_close(&shared);
+            session.ended.raised().await;
+            linger(&mut reader).await;
+        }
+        ReadEnd::Broken(error) => {
+            debug!("client {from}: {error}");
+            session.abandon();
+        }
+        ReadEnd::Unwanted => linger(&mut reader).await,
+    }
+}
+
+/// Why reading ended.
+enum ReadEnd {
+    /// The client will send nothing more.
+    Finished,
+    /// The client sent what cannot be read on from.
+    Refused(FrameError),
+    /// The connection is gone.
+    Broken(io::Error),
+    /// The writer has ended: nobody would write the answers.
+    Unwanted,
+}
+
+/// Waits until the node can serve clients, and tells whether the client has sent everything it
+/// will. Watching the connection meanwhile frees those of clients that gave up.
+async fn wait_until_ready(
+    shared: &Shared,
+    reader: &mut (impl AsyncRead + Unpin),
+    buffer: &mut BytesMut,
+) -> io::Result<bool> {
+    let mut is_at_end = false;
+    while !shared.ready.is_reached() {
+        let may_read = !is_at_end && buffer.len() < EARLY_BYTES_MAX;
+        buffer.reserve(READ_BYTES);
+        tokio::select! {
+            biased; // readiness first: it ends the loop
+            () = shared.ready.reached() => {}
+            read = reader.read_buf(buffer), if may_read => is_at_end = read? == 0,
+        }
+        if is_at_end && buffer.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(is_at_end)
+}
+
+/// Hands in what the client asks for, until it stops or is stopped.
+async fn read(
+    shared: &Shared,
+    session: &Session,
+    reader: &mut (impl AsyncRead + Unpin),
+    mut buffer: BytesMut,
+    mut is_at_end: bool,
+) -> ReadEnd {
+    loop {
+        if let Err(error) = hand_in(shared, session, &mut buffer).await {
+            return ReadEnd::Refused(error);
+        }
+        while session.unsent() > UNSENT_BYTES_SOFT && !session.ended.is_raised() {
+            tokio::select! {
+                biased; // the end first: nothing else will come after it
+                () = session.ended.raised() => {}
+                () = session.drained.taken() => {}
+            }
+        }
+        if is_at_end {
+            return ReadEnd::Finished;
+        }
+        buffer.reserve(READ_BYTES);
+        tokio::select! {
+            biased; // the end first: what is read after it would be lost
+            () = session.ended.raised() => return ReadEnd::Unwanted,
+            read = reader.read_buf(&mut buffer) => match read {
+                Ok(0) => is_at_end = true,
+                Ok(_) => {}
+                Err(error) => return ReadEnd::Broken(error),
+            },
+        }
+    }
+}
+
+/// Hands in every complete request in `buffer`.
+async fn hand_in(
+    shared: &Shared,
+    session: &Session,
+    buffer: &mut BytesMut,
+) -> Result<(), FrameError> {
+    let mut handed_in = 0;
+    loop {
+        let before = buffer.len();
+        let limit = shared.limits.frame_bytes_max;
+        let Some(mut request) = decode_frame::<Request>(buffer, limit)? else {
+            return Ok(());
+        };
+        detach(&mut request.path);
+        detach(&mut request.value);
+        let input = Input::Client {
+            session: session.id,
+            request,
+        };
+        let bytes = before - buffer.len() - HEADER_BYTES;
+        shared.inbox.room_for_clients().await;
+        if session.ended.is_raised() {
+            return Ok(()); // The node has been told: nothing may come after that.
+        }
+        shared.inbox.push_client(input, bytes);
+        handed_in += 1;
+        if handed_in % REQUESTS_PER_TURN == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Gives a small field memory of its own.
+fn detach(field: &mut Option<Bytes>) {
+    if let Some(bytes) = field
+        && bytes.len() <= COPIED_BYTES_MAX
+    {
+        *bytes = Bytes::copy_from_slice(bytes);
+    }
+}
+
+/// Writes answers until the session ends, and tells the node so.
+async fn write(shared: Rc<Shared>, session: Rc<Session>, mut writer: impl AsyncWrite + Unpin) {
+    if let Err(error) = write_answers(&session, &mut writer).await {
+        debug!("client {}: {error}", session.from);
+    }
+    session.abandon();
+    let id = session.id;
+    shared.sessions.close(id);
+    shared.inbox.push_session(Input::Closed { session: id });
+    session.ended.raise();
+}
+
+async fn write_answers(
+    session: &Session,
+    writer: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    let mut batch = BytesMut::new();
+    while !session.is_broken.get() {
+        std::mem::swap(&mut batch, &mut *session.out.borrow_mut());
+        if batch.is_empty() {
+            if session.is_finished.get() {
+                return writer.shutdown().await;
+            }
+            session.changed.taken().await;
+            continue;
+        }
+        session.writing.set(batch.len());
+        let mut written = 0;
+        while written < batch.len() {
+            let some = timeout(STALL_MAX, writer.write(&batch[written..])).await??;
+            if some == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            written += some;
+            session.writing.set(batch.len() - written);
+            if session.is_broken.get() {
+                return Ok(());
+            }
+        }
+        batch.clear();
+        if batch.capacity() > KEPT_BYTES_MAX {
+            batch = BytesMut::new();
+        }
+        session.drained.raise();
+    }
+    Ok(())
+}
+
+/// Reads and forgets what a client still sends, for a moment.
+async fn linger(reader: &mut (impl AsyncRead + Unpin)) {
+    let discard = async {
+        let mut buffer = BytesMut::with_capacity(READ_BYTES);
+        let mut total = 0;
+        while total < LINGER_BYTES_MAX {
+            buffer.clear();
+            match reader.read_buf(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(some) => total += some,
+            }
+        }
+    };
+    // Whether it ended or ran out of time, the connection closes.
+    let _ = timeout(LINGER_MAX, discard).await;
+}

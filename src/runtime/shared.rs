@@ -1,0 +1,166 @@
+//! What all tasks of one process share. One thread runs them, so nothing is locked.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::inbox::Inbox;
+use super::link::Links;
+use super::session::Sessions;
+use super::signal::Milestone;
+use crate::core::id::NodeId;
+use crate::core::limits::Limits;
+use crate::core::protocol::peer::handshake::{Hello, Welcome};
+
+/// What all tasks of one process share.
+pub(super) struct Shared {
+    /// Who this process is, as it tells others.
+    pub(super) me: Welcome,
+    /// How often this identity has been started before.
+    pub(super) boot: u32,
+    /// What a peer must know to be let in.
+    pub(super) secret: Vec<u8>,
+    /// Bounds on clients.
+    pub(super) limits: Limits,
+    /// What waits for the node.
+    pub(super) inbox: Inbox,
+    /// Connections of clients.
+    pub(super) sessions: Sessions,
+    /// Connections to peers.
+    pub(super) links: Links,
+    /// Peers that are connected to this process.
+    pub(super) callers: Cell<usize>,
+    /// Connections that are not peers', as far as is known.
+    pub(super) seats: Cell<usize>,
+    /// The node can serve clients.
+    pub(super) ready: Milestone,
+    /// The process is about to end.
+    pub(super) stopping: Milestone,
+    jitter: RefCell<ChaCha8Rng>,
+    tasks: RefCell<JoinSet<()>>,
+}
+
+/// The stream of random values for delays; the node has stream 0 of the same seed.
+const JITTER_STREAM: u64 = 1;
+
+impl Shared {
+    pub(super) fn new(
+        me: Welcome,
+        boot: u32,
+        secret: Vec<u8>,
+        limits: Limits,
+        entropy: u64,
+    ) -> Shared {
+        let mut jitter = ChaCha8Rng::seed_from_u64(entropy);
+        jitter.set_stream(JITTER_STREAM);
+        Shared {
+            me,
+            boot,
+            secret,
+            limits,
+            inbox: Inbox::default(),
+            sessions: Sessions::default(),
+            links: Links::default(),
+            callers: Cell::new(0),
+            seats: Cell::new(0),
+            ready: Milestone::default(),
+            stopping: Milestone::default(),
+            jitter: RefCell::new(jitter),
+            tasks: RefCell::new(JoinSet::new()),
+        }
+    }
+
+    /// What this process says first to a peer.
+    pub(super) fn hello(&self, expect: Option<NodeId>) -> Hello {
+        Hello {
+            cluster: self.me.cluster.clone(),
+            id: self.me.id,
+            addr: self.me.addr.clone(),
+            boot: self.boot,
+            secret: self.secret.clone(),
+            expect,
+        }
+    }
+
+    /// Starts a task that ends with the process at the latest.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.tasks.borrow_mut().spawn_local(task);
+    }
+
+    /// Forgets tasks that have ended. The panic of one is the panic of all: it is a mistake of
+    /// ours, and nobody knows what else it has left half done.
+    pub(super) fn reap(&self) {
+        while let Some(ended) = self.tasks.borrow_mut().try_join_next() {
+            if let Err(error) = ended
+                && let Ok(panic) = error.try_into_panic()
+            {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+
+    /// Ends all tasks, and with them all connections.
+    pub(super) fn end_tasks(&self) {
+        drop(self.tasks.take());
+    }
+
+    /// Between one half of `span` and all of it, so that processes that lost each other at the
+    /// same moment don't come back at the same moment.
+    pub(super) fn jittered(&self, span: Duration) -> Duration {
+        let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX).max(2);
+        let random = self.jitter.borrow_mut().next_u64();
+        Duration::from_micros(micros / 2 + random % (micros / 2 + 1))
+    }
+}
+
+/// One more in a count for as long as it lives.
+pub(super) struct Counted<F: Fn(&Shared) -> &Cell<usize>> {
+    shared: Rc<Shared>,
+    count: F,
+}
+
+impl<F: Fn(&Shared) -> &Cell<usize>> Counted<F> {
+    pub(super) fn new(shared: &Rc<Shared>, count: F) -> Counted<F> {
+        let cell = count(shared);
+        cell.set(cell.get() + 1);
+        Counted {
+            shared: Rc::clone(shared),
+            count,
+        }
+    }
+}
+
+impl<F: Fn(&Shared) -> &Cell<usize>> Drop for Counted<F> {
+    fn drop(&mut self) {
+        let cell = (self.count)(&self.shared);
+        cell.set(cell.get() - 1);
+    }
+}
+
+/// Lets one log line of a kind through in a while, so that a flood of causes is no flood of lines.
+#[derive(Debug, Default)]
+pub(super) struct Throttle {
+    last: Option<Instant>,
+    held_back: u64,
+}
+
+/// The while.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+impl Throttle {
+    /// Whether to log, and how many lines have been held back since the last.
+    pub(super) fn pass(&mut self) -> Option<u64> {
+        if self.last.is_some_and(|last| last.elapsed() < LINE_EVERY) {
+            self.held_back += 1;
+            return None;
+        }
+        self.last = Some(Instant::now());
+        Some(std::mem::take(&mut self.held_back))
+    }
+}

@@ -1,0 +1,202 @@
+//! How a node acts on the world: its [`Env`] on sockets and clocks.
+
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::caller::HEADER_BYTES;
+use super::journal::Journal;
+use super::link::{Link, Links};
+use super::net::Net;
+use super::outbox::COPIED_BYTES_MAX;
+use super::shared::Shared;
+use crate::core::durable::Record;
+use crate::core::env::{Env, Halt, Notice, RecordId, Time};
+use crate::core::id::{NodeId, SessionId};
+use crate::core::protocol::client::Response;
+use crate::core::protocol::peer::{self, MESSAGE_BYTES_MAX, Message};
+
+/// Where the node's clock begins. Not at zero, which peers read as "never".
+const BEGINNING: Duration = Duration::from_secs(1);
+
+/// What a node acts on.
+pub(super) struct World<N> {
+    shared: Rc<Shared>,
+    epoch: Instant,
+    now: Time,
+    rng: ChaCha8Rng,
+    journal: Journal<Outgoing>,
+    /// Messages of the node to itself.
+    loopback: VecDeque<Message>,
+    wake_at: Time,
+    halted: Option<Halt>,
+    /// Kept for its memory: the frame that is being encoded, and the links that it goes to.
+    frame: Vec<u8>,
+    targets: Vec<Rc<Link>>,
+    net: PhantomData<fn() -> N>,
+}
+
+struct Outgoing {
+    to: Vec<NodeId>,
+    message: Message,
+}
+
+impl<N: Net> World<N> {
+    pub(super) fn new(shared: Rc<Shared>, entropy: u64) -> World<N> {
+        World {
+            shared,
+            epoch: Instant::now(),
+            now: Time::default() + BEGINNING,
+            rng: ChaCha8Rng::seed_from_u64(entropy),
+            journal: Journal::in_memory(),
+            loopback: VecDeque::new(),
+            wake_at: Time::NEVER,
+            halted: None,
+            frame: Vec::new(),
+            targets: Vec::new(),
+            net: PhantomData,
+        }
+    }
+
+    /// Reads the clock. All inputs of a group share one reading.
+    pub(super) fn read_clock(&mut self) {
+        let now = Time::default() + BEGINNING + self.epoch.elapsed();
+        assert!(now >= self.now, "the clock never goes back");
+        self.now = now;
+    }
+
+    /// Whether the node's timer has fired; it then has to be set anew.
+    pub(super) fn is_timer_due(&mut self) -> bool {
+        let is_due = self.wake_at <= self.now;
+        if is_due {
+            self.wake_at = Time::NEVER;
+        }
+        is_due
+    }
+
+    /// When the node's timer fires, if it is set to a time that can be waited for.
+    pub(super) fn timer(&self) -> Option<Instant> {
+        let span = self.wake_at.since(Time::default() + BEGINNING);
+        (self.wake_at != Time::NEVER)
+            .then(|| self.epoch.checked_add(span))
+            .flatten()
+    }
+
+    /// The next message of the node to itself.
+    pub(super) fn pop_loopback(&mut self) -> Option<Message> {
+        self.loopback.pop_front()
+    }
+
+    /// Sends what no longer has to wait for a record.
+    pub(super) fn release(&mut self) {
+        while let Some(Outgoing { to, message }) = self.journal.release() {
+            self.transmit(&to, message);
+        }
+    }
+
+    /// Why the node must not go on, if it said so.
+    pub(super) fn halted(&mut self) -> Option<Halt> {
+        self.halted.take()
+    }
+
+    fn transmit(&mut self, to: &[NodeId], message: Message) {
+        let me = self.shared.me.id;
+        let others = to.iter().filter(|id| **id != me);
+        self.targets.clear();
+        self.targets
+            .extend(others.filter_map(|id| self.shared.links.up(*id)));
+        if !self.targets.is_empty() {
+            self.transmit_to_targets(&message);
+        }
+        if to.contains(&me) {
+            self.loopback.push_back(message);
+        }
+    }
+
+    /// Encodes once, however many it goes to.
+    fn transmit_to_targets(&mut self, message: &Message) {
+        self.frame.clear();
+        self.frame.extend_from_slice(&[0; HEADER_BYTES]);
+        peer::encode(message, &mut self.frame);
+        let length = self.frame.len() - HEADER_BYTES;
+        if length > MESSAGE_BYTES_MAX {
+            error!("not sending a message of {length} bytes: peers read {MESSAGE_BYTES_MAX}");
+            return;
+        }
+        self.frame[..HEADER_BYTES].copy_from_slice(&(length as u32).to_be_bytes());
+        if self.frame.len() <= COPIED_BYTES_MAX {
+            for link in &self.targets {
+                link.send_copy(&self.frame);
+            }
+        } else {
+            let frame = Bytes::from(std::mem::take(&mut self.frame));
+            for link in &self.targets {
+                link.send_shared(&frame);
+            }
+        }
+        self.targets.clear();
+    }
+}
+
+impl<N: Net> Env for World<N> {
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn random(&mut self) -> u64 {
+        self.rng.next_u64()
+    }
+
+    fn send(&mut self, to: &[NodeId], message: Message, after: Option<RecordId>) {
+        if after.is_none() {
+            return self.transmit(to, message);
+        }
+        let outgoing = Outgoing {
+            to: to.to_vec(),
+            message,
+        };
+        if let Some(Outgoing { to, message }) = self.journal.admit(after, outgoing) {
+            self.transmit(&to, message);
+        }
+    }
+
+    fn reply(&mut self, session: SessionId, response: Response) {
+        self.shared.sessions.reply(session, &response);
+    }
+
+    fn finish(&mut self, session: SessionId) {
+        self.shared.sessions.finish(session);
+    }
+
+    fn record(&mut self, _record: Record) -> RecordId {
+        self.journal.append()
+    }
+
+    fn wake_at(&mut self, at: Time) {
+        self.wake_at = at;
+    }
+
+    fn locate(&mut self, peer: NodeId, addr: Option<&str>) {
+        Links::locate::<N>(&self.shared, peer, addr);
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        match notice {
+            // Told by the driver, with what an operator needs to know along with it.
+            Notice::Ready => {}
+            Notice::Joined { .. } => info!("{notice}"),
+            Notice::Left | Notice::Revoked { .. } => warn!("{notice}"),
+        }
+    }
+
+    fn halt(&mut self, reason: Halt) {
+        self.halted.get_or_insert(reason);
+    }
+}

@@ -64,10 +64,20 @@ impl Machine for Node {
     }
 
     fn view(&self) -> Option<View> {
-        None
+        self.state()?;
+        Some(View {
+            applied: self.applied(),
+            digest: self.digest(),
+            rev: self.rev(),
+        })
     }
 
     fn member_sets(&self) -> Vec<Vec<NodeId>> {
-        Vec::new()
+        let Some(state) = self.state() else {
+            return Vec::new();
+        };
+        let first = state.applied().next();
+        let covering = state.epochs().covering(first, first.plus(state.alpha()));
+        covering.map(|epoch| epoch.members.clone()).collect()
     }
 }

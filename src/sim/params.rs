@@ -6,6 +6,11 @@ use std::time::Duration;
 
 use super::chance::{Chance, Dice, What};
 use super::disk::Manner;
+use crate::core::consensus::BatchLimits;
+use crate::core::node::Tuning;
+
+/// Operations of clients in a storm, more or less: most bugs need few.
+const OPERATIONS: u64 = 2_000;
 
 /// What one run is made of.
 #[derive(Clone, Debug)]
@@ -22,6 +27,8 @@ pub struct Params {
     pub pulse: Duration,
     /// How long a node lets a client wait for the cluster.
     pub request_timeout: Duration,
+    /// How nodes batch, and how far ahead configurations are fixed.
+    pub tuning: Tuning,
     /// The network between processes.
     pub net: NetParams,
     /// Time for which a process collects inputs before it handles them as one group.
@@ -88,13 +95,20 @@ impl Params {
             _ => 1 + dice.below(most),
         };
         let net = NetParams::draw(&mut chance.dice(What::Swarm, 1));
+        let tuning = draw_tuning(&mut chance.dice(What::Swarm, 3));
+        let storm = dice.magnitude(300_000, 6_000_000);
+        let (mixed, counters) = (dice.between(1, 5), sometimes(dice, 3));
+        let (listers, watchers) = (sometimes(dice, 3), sometimes(dice, 3));
+        // Clients that never rest would make long storms many times longer than short ones.
+        let busy = (mixed + counters + listers) * 2 * storm / OPERATIONS;
         Params {
             members,
             standbys: dice.below(5) as usize,
-            storm: micros(dice.magnitude(500_000, 8_000_000)),
+            storm: micros(storm),
             timeout,
             pulse: micros(dice.between(timeout.as_micros() as u64 / 8, 1_000_000)),
             request_timeout: micros(dice.magnitude(1_000_000, 8_000_000)),
+            tuning,
             net,
             group: micros(*dice.pick(&[0, 0, 10, 100, 500])),
             compute: micros(dice.between(2, 40)),
@@ -103,11 +117,11 @@ impl Params {
                 _ => Manner::AtOnce,
             },
             drift_ppm: *dice.pick(&[0, 100, 10_000, 200_000]),
-            mixed: dice.between(1, 5) as usize,
-            counters: sometimes(dice, 3) as usize,
-            listers: sometimes(dice, 3) as usize,
-            watchers: sometimes(dice, 3) as usize,
-            think: micros(dice.magnitude(500, 60_000)),
+            mixed: mixed as usize,
+            counters: counters as usize,
+            listers: listers as usize,
+            watchers: watchers as usize,
+            think: micros(dice.magnitude(500, 60_000).max(busy)),
             keys: dice.between(1, 8),
             patience: micros(dice.magnitude(500_000, 10_000_000)),
             fault_gap: micros(dice.magnitude(20_000, 800_000)),
@@ -121,6 +135,19 @@ impl Params {
     /// How long the core may take, once healed, to answer everybody and to agree.
     pub fn liveness_bound(&self) -> Duration {
         10 * self.timeout + 10 * self.net.keepalive.max(self.patience)
+    }
+}
+
+fn draw_tuning(dice: &mut Dice) -> Tuning {
+    let usual = Tuning::default();
+    Tuning {
+        // At least twice the members that a run has at most.
+        alpha: *dice.pick(&[14, 16, 32, 64, usual.alpha]),
+        batch: BatchLimits {
+            commands: *dice.pick(&[1, 2, 16, usual.batch.commands]),
+            bytes: *dice.pick(&[1, 300, 8 << 10, usual.batch.bytes]),
+        },
+        writes_open_max: *dice.pick(&[2, 16, usual.writes_open_max, usual.writes_open_max]),
     }
 }
 

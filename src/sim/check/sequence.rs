@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::Violation;
-use crate::core::protocol::client::{Response, Verb};
+use crate::core::protocol::client::{ErrorCode, Response, Verb};
 use crate::sim::history::Operation;
 use crate::sim::model::{Event, Model};
 
@@ -29,6 +29,9 @@ pub fn assemble(
             continue;
         }
         if let Some(code) = response.error() {
+            if code == ErrorCode::Other {
+                continue;
+            }
             let detail = format!("{code} for rev {:?}", operation.request.rev);
             return Err(Violation::new(PROPERTY, detail));
         }

@@ -299,6 +299,7 @@ impl<M: Machine> World<M> {
             local_reads: false,
             request_timeout: self.params.request_timeout,
             limits: Limits::default(),
+            tuning: self.params.tuning,
         }
     }
 
@@ -483,8 +484,12 @@ pub(super) fn show_response(response: &Response) -> String {
     let value = response.value.as_deref().unwrap_or_default();
     let value = String::from_utf8_lossy(&value[..value.len().min(40)]);
     format!(
-        "{:?} rev={:?} path={path:?} flags={:?} len={:?} {value}",
-        response.error(),
+        "{} rev={:?} path={path:?} flags={:?} len={:?} {value}",
+        match (response.error(), &response.err_detail) {
+            (None, _) => "ok".to_owned(),
+            (Some(code), None) => code.to_string(),
+            (Some(_), Some(text)) => text.clone(),
+        },
         response.rev,
         response.flags,
         response.len

@@ -48,6 +48,8 @@ pub struct Process<M> {
     pub timer: Time,
     /// Its disk, and the messages that wait for it.
     pub disk: Disk<Outgoing>,
+    /// What a sync that has ended covers, until the process takes notice.
+    pub synced: Option<RecordId>,
     /// Where other processes can be reached.
     pub book: BTreeMap<NodeId, HostId>,
     /// Hosts that it was told to attach to.
@@ -117,6 +119,7 @@ impl<M: Machine> Process<M> {
             wake: Time::NEVER,
             timer: Time::NEVER,
             disk: Disk::new(params.disk, chance.dice(What::Disk, who)),
+            synced: None,
             book: BTreeMap::new(),
             attach: Vec::new(),
             dialing: BTreeSet::new(),

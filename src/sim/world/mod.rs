@@ -424,6 +424,9 @@ impl<M: Machine> World<M> {
             if in_core {
                 process.slow = 1;
                 process.paused_until = self.now;
+                process.busy_until = self.now;
+                // Its next turn may be planned for the end of a long pause.
+                process.has_turn = false;
                 self.take_turn_soon(pid);
             } else if process.paused_until > self.now {
                 process.paused_until = Time::NEVER;
@@ -454,17 +457,18 @@ impl<M: Machine> World<M> {
     }
 
     /// Tells a line of the story, if anybody listens.
-    pub fn note(&self, pid: Pid, line: impl FnOnce() -> String) {
+    pub(super) fn note(&self, pid: Pid, line: impl FnOnce() -> String) {
         if let Some(narrator) = self.narrator {
             let now = self.now.0;
             let (ms, us) = (now / 1000, now % 1000);
-            let id = self.processes.get(pid).map(|p| p.id.to_string());
-            let id = id.unwrap_or_default();
-            narrator(format_args!(
-                "{ms:>7}.{us:03} p{pid:<2} {:.4} {}",
-                id,
-                line()
-            ));
+            let line = line();
+            match self.processes.get(pid) {
+                Some(process) => {
+                    let id = process.id.to_string();
+                    narrator(format_args!("{ms:>7}.{us:03} p{pid:<2} {id:.4} {line}"));
+                }
+                None => narrator(format_args!("{ms:>7}.{us:03} -- {line}")),
+            }
         }
     }
 }

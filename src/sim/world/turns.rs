@@ -8,7 +8,7 @@ use crate::sim::chance::Dice;
 use crate::sim::check::Violation;
 use crate::sim::machine::Machine;
 use crate::sim::net::State;
-use crate::sim::process::{Effect, Outgoing, Pid};
+use crate::sim::process::{Effect, Pid};
 use crate::sim::trace::{Kind, digest};
 
 /// Largest number of inputs in one group, as in the production runtime.
@@ -38,6 +38,7 @@ impl<M: Machine> World<M> {
             self.queue.push(free, Happening::Turn { pid });
             return;
         }
+        self.release_synced(pid);
         let most = self.group_limit();
         let mut effects = std::mem::take(&mut self.effects);
         let process = &mut self.processes[pid];
@@ -163,30 +164,28 @@ impl<M: Machine> World<M> {
     }
 
     pub(super) fn on_synced(&mut self, pid: Pid, upto: RecordId) {
+        self.processes[pid].synced = Some(upto);
+        self.take_turn_soon(pid);
+    }
+
+    /// What waited for a sync that has ended leaves.
+    fn release_synced(&mut self, pid: Pid) {
         let process = &mut self.processes[pid];
-        if !process.is_alive() {
+        let Some(upto) = process.synced.take() else {
             return;
-        }
-        if process.paused_until > self.now && process.paused_until != Time::NEVER {
-            let at = process.paused_until;
-            self.queue.push(at, Happening::Synced { pid, upto });
-            return;
-        }
+        };
         let id = process.id;
-        for mut outgoing in process.disk.end_sync(upto) {
+        self.trace.add(self.now, pid, Kind::Synced, upto.0);
+        for mut outgoing in self.processes[pid].disk.end_sync(upto) {
             if outgoing.to.contains(&id) {
                 outgoing.to.retain(|to| *to != id);
                 let message = outgoing.message.clone();
                 let inbox = &mut self.processes[pid].inbox;
                 inbox.push_front(Input::Peer { from: id, message });
             }
-            let Outgoing { to, .. } = &outgoing;
-            if !to.is_empty() {
+            if !outgoing.to.is_empty() {
                 self.send(pid, &outgoing, self.now);
             }
         }
-        self.trace.add(self.now, pid, Kind::Synced, upto.0);
-        self.take_turn_soon(pid);
-        self.after_turn(pid, false);
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::caller::HEADER_BYTES;
 use super::journal::Journal;
@@ -192,7 +192,8 @@ impl<N: Net> Env for World<N> {
             // Told by the driver, with what an operator needs to know along with it.
             Notice::Ready => {}
             Notice::Joined { .. } => info!("{notice}"),
-            Notice::Left | Notice::Revoked { .. } => warn!("{notice}"),
+            Notice::Revoked { .. } => debug!("{notice}"),
+            Notice::Left | Notice::BadSnapshot { .. } => warn!("{notice}"),
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use doozer::core::id::NodeId;
 use doozer::core::limits::Limits;
-use doozer::core::node::{Config, Start};
+use doozer::core::node::{Config, Start, Tuning};
 use doozer::core::protocol::peer::handshake::SECRET_BYTES_MAX;
 use doozer::core::store::Path;
 use doozer::runtime::Options;
@@ -140,6 +140,7 @@ pub fn options(
             local_reads: flags.reads == Reads::Local,
             request_timeout: flags.request_timeout,
             limits: limits(flags)?,
+            tuning: Tuning::default(),
         },
         cluster,
         listen,

@@ -144,7 +144,7 @@ impl World {
         }
         assert_eq!(
             world.nodes.values().filter(|node| node.is_member()).count(),
-            members.into()
+            usize::from(members)
         );
         world
     }

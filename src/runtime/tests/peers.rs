@@ -44,7 +44,6 @@ fn who_attaches_can_be_answered_and_large_messages_keep_their_place() {
         let large = Message::SnapshotPiece {
             at: Slot(1),
             piece: 0,
-            last: true,
             bytes: vec![5; COPIED_BYTES_MAX * 100],
         };
         let all = [ask(1), large, ask(2), ask(3)];

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use crate::core::env::{Env, Input};
 use crate::core::id::{NodeId, SessionId};
 use crate::core::limits::Limits;
-use crate::core::node::{Config, Start};
+use crate::core::node::{Config, Start, Tuning};
 use crate::core::protocol::client::{Request, Response, Verb, decode_frame, encode_frame};
 use crate::core::protocol::peer::Message;
 use crate::runtime::driver::Machine;
@@ -170,6 +170,7 @@ pub(super) fn options(nth: u8) -> Options {
             local_reads: false,
             request_timeout: Duration::from_secs(10),
             limits: Limits::default(),
+            tuning: Tuning::default(),
         },
         cluster: "local".into(),
         listen: "127.0.0.1:0".parse().unwrap(),

@@ -22,7 +22,9 @@ const BASE: u64 = 0xd00_2e2;
 
 fn number(name: &str, default: u64) -> u64 {
     match env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")),
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is not a number")),
         Err(_) => default,
     }
 }
@@ -47,8 +49,14 @@ fn a_sweep_breaks_no_rule() {
     });
     let failures: Vec<String> = failures.collect();
     assert!(failures.is_empty(), "base {base}:\n{}", failures.join("\n"));
-    assert!(totals.excused * 2 <= totals.runs, "most runs prove nothing: {totals}");
-    assert!(totals.crashes >= seeds / 10, "hardly anybody died: {totals}");
+    assert!(
+        totals.excused * 2 <= totals.runs,
+        "most runs prove nothing: {totals}"
+    );
+    assert!(
+        totals.crashes >= seeds / 10,
+        "hardly anybody died: {totals}"
+    );
 }
 
 #[test]
@@ -68,6 +76,9 @@ fn the_same_seed_is_the_same_run_in_another_process() {
             .output()
             .expect("doozer-sim can be started");
         let told = String::from_utf8_lossy(&there.stdout);
-        assert!(told.contains(&format!("trace {} ", here.trace)), "{told}, here {here:?}");
+        assert!(
+            told.contains(&format!("trace {} ", here.trace)),
+            "{told}, here {here:?}"
+        );
     }
 }

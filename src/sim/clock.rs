@@ -19,7 +19,10 @@ pub struct Clock {
 impl Clock {
     /// A clock that shows `shown` at `since`.
     pub fn new(since: Time, shown: Time, pace_ppm: u64) -> Clock {
-        assert!(pace_ppm > 0, "a clock that stands still never wakes anybody");
+        assert!(
+            pace_ppm > 0,
+            "a clock that stands still never wakes anybody"
+        );
         Clock {
             since,
             shown,

@@ -104,7 +104,11 @@ impl<M: Machine> World<M> {
         match fault {
             Fault::Crash if self.may_lose(victim) => {
                 self.crash(victim);
-                let host = if dice.hit(500_000) { host } else { self.add_host() };
+                let host = if dice.hit(500_000) {
+                    host
+                } else {
+                    self.add_host()
+                };
                 let back = micros(dice.magnitude(1_000, 4_000_000));
                 self.queue.push(self.now + back, Happening::Start { host });
             }
@@ -116,7 +120,8 @@ impl<M: Machine> World<M> {
             }
             Fault::Slow => {
                 self.processes[victim].slow = dice.magnitude(10, 1_000);
-                self.queue.push(self.now + span, Happening::Quick { pid: victim });
+                self.queue
+                    .push(self.now + span, Happening::Quick { pid: victim });
                 self.trouble(victim, span);
             }
             Fault::ClockJump => {

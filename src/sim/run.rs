@@ -14,9 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::chance::{Dice, What};
-use super::check::{
-    Violation, counters, linearizability, once, revisions, sequence, watch,
-};
+use super::check::{Violation, counters, linearizability, once, revisions, sequence, watch};
 use super::client::{Closer, Former, Increment, Mixed, Recorder, Role, Style, Watcher};
 use super::machine::Machine;
 use super::params::micros;
@@ -170,7 +168,10 @@ impl<M: Machine> Run<'_, M> {
             let mixed = Mixed::new(name, params.keys, &mut dice);
             world.add_actor(Role::Mixed(mixed), None);
         }
-        for (style, count) in [(Style::Count, params.counters), (Style::List, params.listers)] {
+        for (style, count) in [
+            (Style::Count, params.counters),
+            (Style::List, params.listers),
+        ] {
             for _ in 0..count {
                 let name = world.actors.len();
                 let key = dice.below(params.keys);
@@ -210,7 +211,11 @@ impl<M: Machine> Run<'_, M> {
             core.extend(chosen);
         }
         let shows_members = !core.is_empty();
-        core.extend(world.alive().filter(|_| !shows_members || dice.hit(300_000)));
+        core.extend(
+            world
+                .alive()
+                .filter(|_| !shows_members || dice.hit(300_000)),
+        );
         core.sort_unstable();
         core.dedup();
         Some(core)
@@ -235,10 +240,12 @@ impl<M: Machine> Run<'_, M> {
         let closers: Vec<usize> = core.iter().map(|pid| self.add_closer(*pid)).collect();
         let closed = |world: &World<M>| closers.iter().all(|a| is_closed(world, *a));
         self.until(deadline, "a node of the core does not serve", closed)?;
-        let written = closers.iter().filter_map(|a| match &self.world.actors[*a].role {
-            Role::Closer(closer) => closer.written(),
-            _ => None,
-        });
+        let written = closers
+            .iter()
+            .filter_map(|a| match &self.world.actors[*a].role {
+                Role::Closer(closer) => closer.written(),
+                _ => None,
+            });
         if written.max().is_none() {
             let detail = "no node of the core takes writes";
             return Err(Violation::new(LIVENESS, detail));
@@ -246,7 +253,11 @@ impl<M: Machine> Run<'_, M> {
         let last = self.last_revision();
         let chronicler = *dice.pick(&core);
         for pid in core {
-            let first = if pid == chronicler { 1 } else { (last - TAIL_REVS).max(1) };
+            let first = if pid == chronicler {
+                1
+            } else {
+                (last - TAIL_REVS).max(1)
+            };
             let recorder = Role::Recorder(Recorder::new(first, last));
             self.world.add_actor(recorder, Some(pid));
         }
@@ -256,7 +267,11 @@ impl<M: Machine> Run<'_, M> {
                 _ => true,
             })
         };
-        self.until(deadline, "a node of the core does not tell all events", recorded)?;
+        self.until(
+            deadline,
+            "a node of the core does not tell all events",
+            recorded,
+        )?;
         Ok(last)
     }
 
@@ -264,7 +279,10 @@ impl<M: Machine> Run<'_, M> {
     fn freeze_rest(&mut self, dice: &mut Dice) {
         let world = &mut *self.world;
         let fate = dice.below(3);
-        let rest: Vec<Pid> = world.alive().filter(|pid| !world.core.contains(pid)).collect();
+        let rest: Vec<Pid> = world
+            .alive()
+            .filter(|pid| !world.core.contains(pid))
+            .collect();
         for pid in rest {
             let host = world.processes[pid].host;
             match fate {
@@ -281,13 +299,17 @@ impl<M: Machine> Run<'_, M> {
     }
 
     fn add_closer(&mut self, pid: Pid) -> usize {
-        self.world.add_actor(Role::Closer(Closer::new(pid)), Some(pid))
+        self.world
+            .add_actor(Role::Closer(Closer::new(pid)), Some(pid))
     }
 
     /// The latest revision that any client has been told.
     fn last_revision(&self) -> i64 {
         let answers = self.world.history.iter().filter_map(|o| o.answer.as_ref());
-        answers.filter_map(|(_, response)| response.rev).max().unwrap_or(0)
+        answers
+            .filter_map(|(_, response)| response.rev)
+            .max()
+            .unwrap_or(0)
     }
 
     fn judge(&mut self, last: i64) -> Result<(), Violation> {

@@ -146,7 +146,10 @@ fn sweep(seeds: (u64, u64), jobs: usize, subject: &Subject) -> anyhow::Result<To
         let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
         let mut totals = Totals::default();
         for worker in workers {
-            let part = worker.join().ok().context("a worker failed; run with --jobs 1")?;
+            let part = worker
+                .join()
+                .ok()
+                .context("a worker failed; run with --jobs 1")?;
             totals.merge(part);
         }
         Ok(totals)

@@ -101,7 +101,10 @@ fn read_at(
     if says(model, request, response, rev) {
         return Ok(rev);
     }
-    Err(format!("{response:?}, should be {:?}", model.answer(request, rev)))
+    Err(format!(
+        "{response:?}, should be {:?}",
+        model.answer(request, rev)
+    ))
 }
 
 fn says(model: &Model, request: &Request, response: &Response, rev: i64) -> bool {
@@ -123,9 +126,9 @@ fn place_write(
         Outcome::Done(Some(rev)) if rev <= floor => {
             Err(format!("rev {rev} was known before the write began"))
         }
-        Outcome::Done(Some(rev)) if rev > last => {
-            Err(format!("rev {rev} follows writes that began later than its answer"))
-        }
+        Outcome::Done(Some(rev)) if rev > last => Err(format!(
+            "rev {rev} follows writes that began later than its answer"
+        )),
         Outcome::Done(Some(rev)) if !fits(rev, None) => Err(format!(
             "rev {rev} is {:?}, should be {:?}",
             model.event(rev),

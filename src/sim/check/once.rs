@@ -65,7 +65,10 @@ pub fn check(history: &[Operation], model: &Model) -> Result<(), Violation> {
         return Err(Violation::new(PROPERTY, format!("NOP: {nops:?}")));
     }
     if refusals.found < refusals.done {
-        return Err(Violation::new(PROPERTY, format!("refused writes: {refusals:?}")));
+        return Err(Violation::new(
+            PROPERTY,
+            format!("refused writes: {refusals:?}"),
+        ));
     }
     Ok(())
 }

@@ -53,7 +53,10 @@ pub fn assemble(
     let mut model = Model::default();
     for rev in 1..=last {
         let Some(event) = events.remove(&rev) else {
-            return Err(Violation::new(PROPERTY, format!("nobody tells of rev {rev}")));
+            return Err(Violation::new(
+                PROPERTY,
+                format!("nobody tells of rev {rev}"),
+            ));
         };
         model.push(event);
     }

@@ -40,7 +40,10 @@ pub fn check(history: &[Operation], model: &Model) -> Result<(), Violation> {
             return Err(blame(format!("got rev {rev}, the first is {expected:?}")));
         }
         if model.event(rev) != Some(&event_of(response)) {
-            return Err(blame(format!("at rev {rev} is {:?}, got {response:?}", model.event(rev))));
+            return Err(blame(format!(
+                "at rev {rev} is {:?}, got {response:?}",
+                model.event(rev)
+            )));
         }
     }
     Ok(())

@@ -39,10 +39,16 @@ mod tests {
         ];
         for (pattern, yes, no) in table {
             for path in yes.split_whitespace() {
-                assert!(matches(pattern.as_bytes(), path.as_bytes()), "{pattern} {path}");
+                assert!(
+                    matches(pattern.as_bytes(), path.as_bytes()),
+                    "{pattern} {path}"
+                );
             }
             for path in no.split_whitespace() {
-                assert!(!matches(pattern.as_bytes(), path.as_bytes()), "{pattern} {path}");
+                assert!(
+                    !matches(pattern.as_bytes(), path.as_bytes()),
+                    "{pattern} {path}"
+                );
             }
         }
     }

@@ -64,7 +64,10 @@ impl Model {
             FLAG_DEL => None,
             _ => return,
         };
-        self.files.entry(event.path).or_default().push((rev, version));
+        self.files
+            .entry(event.path)
+            .or_default()
+            .push((rev, version));
     }
 
     /// What the event at `rev + 1` is if it is this SET, DEL or NOP, and its error if it is refused.

@@ -15,7 +15,13 @@ impl Standin {
             Some(Verb::Rev) => {
                 let rev = Some(self.applied);
                 let tag = request.tag;
-                env.reply(session, Response { rev, ..Response::to(tag) });
+                env.reply(
+                    session,
+                    Response {
+                        rev,
+                        ..Response::to(tag)
+                    },
+                );
             }
             _ => {
                 if !self.read(session, &request, env) {
@@ -32,7 +38,13 @@ impl Standin {
         }
         if self.errs(Bug::LostWrite, env) {
             let rev = Some(self.applied + 1);
-            return env.reply(session, Response { rev, ..Response::to(tag) });
+            return env.reply(
+                session,
+                Response {
+                    rev,
+                    ..Response::to(tag)
+                },
+            );
         }
         if self.errs(Bug::BlindSet, env) {
             request.rev = Some(-1);
@@ -103,7 +115,10 @@ impl Standin {
         }
         let log = self.shared.log.borrow();
         let pattern = request.path.as_deref().unwrap_or_default();
-        let Some(rev) = log.first_match(pattern, from).filter(|rev| *rev <= self.applied) else {
+        let Some(rev) = log
+            .first_match(pattern, from)
+            .filter(|rev| *rev <= self.applied)
+        else {
             return false;
         };
         let event = log.event(rev).expect("the sequence has no gap").clone();

@@ -1,7 +1,5 @@
 use super::*;
-use crate::sim::check::{
-    agreement, counters, linearizability, once, revisions, sequence, watch,
-};
+use crate::sim::check::{agreement, counters, linearizability, once, revisions, sequence, watch};
 use crate::sim::run::{LIVENESS, NO_PANIC, Report, run};
 
 /// Seeds within which a planted bug must be found. Most are found by the first or second.
@@ -16,7 +14,10 @@ fn a_correct_store_passes_every_check() {
     for seed in 0..30 {
         let report = standin(seed, Bug::None);
         assert_eq!(report.violation, None, "seed {seed}");
-        assert!(report.excused || report.revisions > 0, "seed {seed} judged nothing");
+        assert!(
+            report.excused || report.revisions > 0,
+            "seed {seed} judged nothing"
+        );
     }
 }
 
@@ -38,7 +39,11 @@ fn expected(bug: Bug) -> &'static [&'static str] {
         }
         Bug::LostWrite | Bug::FalseSuccess => &[once::PROPERTY],
         Bug::DoubleWrite => &[once::PROPERTY, counters::PROPERTY],
-        Bug::BlindSet => &[once::PROPERTY, counters::PROPERTY, linearizability::PROPERTY],
+        Bug::BlindSet => &[
+            once::PROPERTY,
+            counters::PROPERTY,
+            linearizability::PROPERTY,
+        ],
         Bug::WatchGap | Bug::WatchTwice => &[watch::PROPERTY, sequence::PROPERTY, LIVENESS],
         Bug::Divergence => &[agreement::PROPERTY],
         Bug::GoesBack => &[revisions::PROPERTY, agreement::PROPERTY],
@@ -52,6 +57,9 @@ fn every_planted_bug_is_found_by_the_check_that_is_meant_for_it() {
     for bug in BUGS {
         let found = (0..SEEDS).find_map(|seed| standin(seed, bug).violation);
         let violation = found.unwrap_or_else(|| panic!("{bug:?} hides from {SEEDS} seeds"));
-        assert!(expected(bug).contains(&violation.property), "{bug:?}: {violation}");
+        assert!(
+            expected(bug).contains(&violation.property),
+            "{bug:?}: {violation}"
+        );
     }
 }

@@ -33,7 +33,8 @@ impl<M: Machine> World<M> {
     pub(super) fn send(&mut self, from: Pid, outgoing: &Outgoing, leaves: Time) {
         self.buffer.clear();
         encode(&outgoing.message, &mut self.buffer);
-        self.trace.add(self.now, from, Kind::Send, digest(&self.buffer));
+        self.trace
+            .add(self.now, from, Kind::Send, digest(&self.buffer));
         self.note(from, || {
             let to: Vec<_> = outgoing.to.iter().map(|id| format!("{id:.4}")).collect();
             format!("sends to {} {:?}", to.join(","), outgoing.message)
@@ -89,7 +90,8 @@ impl<M: Machine> World<M> {
         }
         let dice = &mut self.processes[from].dial_dice;
         let delay = 2 * self.net.params.delay(dice);
-        self.queue.push(self.now + delay, Happening::Dial { from, host });
+        self.queue
+            .push(self.now + delay, Happening::Dial { from, host });
     }
 
     fn dial_later(&mut self, from: Pid, host: HostId) {
@@ -97,7 +99,8 @@ impl<M: Machine> World<M> {
             return;
         }
         let pause = self.processes[from].dial_dice.magnitude(REDIAL.0, REDIAL.1);
-        self.queue.push(self.now + micros(pause), Happening::Dial { from, host });
+        self.queue
+            .push(self.now + micros(pause), Happening::Dial { from, host });
     }
 
     pub(super) fn on_dial(&mut self, from: Pid, host: HostId) {
@@ -109,9 +112,7 @@ impl<M: Machine> World<M> {
         let here = process.host;
         let answers = |pid: &Pid| {
             let paused = [*pid, from].map(|pid| self.processes[pid].paused_until > self.now);
-            paused == [false, false]
-                && !self.net.is_cut(here, host)
-                && !self.net.is_cut(host, here)
+            paused == [false, false] && !self.net.is_cut(here, host) && !self.net.is_cut(host, here)
         };
         match self.listening[host].filter(answers) {
             Some(to) => self.connect(from, to),
@@ -182,7 +183,9 @@ impl<M: Machine> World<M> {
             }
         }
         self.trace.add(self.now, 0, Kind::Fault, pairs.len() as u64);
-        self.note(usize::MAX, || format!("cut {pairs:?} until {}", until.0 / 1000));
+        self.note(usize::MAX, || {
+            format!("cut {pairs:?} until {}", until.0 / 1000)
+        });
         let until = until.max(self.now + AT_ONCE);
         self.queue.push(until, Happening::MendCut { pairs });
     }

@@ -245,7 +245,11 @@ impl<M: Machine> World<M> {
     /// Starts a process on a host. The first one founds the cluster; others are told the addresses
     /// of some live ones.
     pub fn start(&mut self, host: HostId) -> Pid {
-        assert!(self.listening[host].is_none(), "{} is taken", self.hosts[host]);
+        assert!(
+            self.listening[host].is_none(),
+            "{} is taken",
+            self.hosts[host]
+        );
         let pid = self.processes.len();
         let mut dice = self.chance.dice(What::Identity, pid as u64);
         let id = NodeId::from_random(dice.draw(), dice.draw());
@@ -259,15 +263,8 @@ impl<M: Machine> World<M> {
             Start::Join
         };
         let machine = M::new(self.config(pid, id, host, start), &self.shared);
-        let mut process = Process::new(
-            pid,
-            host,
-            id,
-            machine,
-            self.now,
-            &self.chance,
-            &self.params,
-        );
+        let mut process =
+            Process::new(pid, host, id, machine, self.now, &self.chance, &self.params);
         process.attach = live.clone();
         self.processes.push(process);
         self.troubled_until.push(NEVER_TROUBLED);
@@ -475,11 +472,16 @@ impl<M: Machine> World<M> {
 
 /// A short text for a request.
 pub(super) fn show_request(request: &Request) -> String {
-    let verb = request.verb.and_then(crate::core::protocol::client::Verb::from_number);
+    let verb = request
+        .verb
+        .and_then(crate::core::protocol::client::Verb::from_number);
     let path = String::from_utf8_lossy(request.path.as_deref().unwrap_or_default()).into_owned();
     let value = request.value.as_deref().unwrap_or_default();
     let value = String::from_utf8_lossy(&value[..value.len().min(40)]).into_owned();
-    format!("{verb:?} {path} rev={:?} offset={:?} {value}", request.rev, request.offset)
+    format!(
+        "{verb:?} {path} rev={:?} offset={:?} {value}",
+        request.rev, request.offset
+    )
 }
 
 /// A short text for an answer.

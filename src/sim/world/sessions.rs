@@ -7,9 +7,7 @@ use super::{Happening, World, show_request, show_response};
 use crate::core::env::{Input, Time};
 use crate::core::id::SessionId;
 use crate::core::limits::Limits;
-use crate::core::protocol::client::{
-    ErrorCode, Request, Response, decode_frame, encode_frame,
-};
+use crate::core::protocol::client::{ErrorCode, Request, Response, decode_frame, encode_frame};
 use crate::sim::chance::{Dice, What};
 use crate::sim::check::Violation;
 use crate::sim::client::Role;
@@ -156,11 +154,11 @@ impl<M: Machine> World<M> {
             to_client: self.now,
         });
         self.actors[actor].conn = Some(conn);
-        self.to_node(conn, ToNode::Open);
+        self.send_to_node(conn, ToNode::Open);
         conn
     }
 
-    fn to_node(&mut self, conn: usize, what: ToNode) {
+    fn send_to_node(&mut self, conn: usize, what: ToNode) {
         if self.conns[conn].ended {
             return;
         }
@@ -185,7 +183,8 @@ impl<M: Machine> World<M> {
         request.tag = Some(tag);
         self.frame.clear();
         encode_frame(&request, &mut self.frame);
-        self.trace.add(self.now, actor, Kind::Request, digest(&self.frame));
+        self.trace
+            .add(self.now, actor, Kind::Request, digest(&self.frame));
         let limit = Limits::default().frame_bytes_max;
         let decoded: Request = decode_frame(&mut self.frame, limit)
             .expect("a request can be decoded")
@@ -203,10 +202,11 @@ impl<M: Machine> World<M> {
             answer: None,
         });
         self.actors[actor].open.insert(tag, operation);
-        self.to_node(conn, ToNode::Request(decoded));
+        self.send_to_node(conn, ToNode::Request(decoded));
         if !self.actors[actor].role.is_patient() {
             let at = self.now + self.params.patience;
-            self.queue.push(at, Happening::Impatient { actor, operation });
+            self.queue
+                .push(at, Happening::Impatient { actor, operation });
         }
     }
 
@@ -241,7 +241,10 @@ impl<M: Machine> World<M> {
         leaves: Time,
     ) {
         let conn = usize::try_from(session.0 - 1).expect("sessions are counted in memory");
-        assert_eq!(self.conns[conn].pid, pid, "{session:?} belongs to another node");
+        assert_eq!(
+            self.conns[conn].pid, pid,
+            "{session:?} belongs to another node"
+        );
         let delay = self.client_delay(self.conns[conn].actor);
         let at = (leaves + delay).max(self.conns[conn].to_client);
         self.conns[conn].to_client = at;
@@ -262,7 +265,8 @@ impl<M: Machine> World<M> {
             format!("answered #{tag} to c{actor}: {}", show_response(&response))
         });
         let Some(operation) = self.actors[actor].open.remove(&tag) else {
-            let detail = format!("client {actor} got a second answer, or one to nothing: {response:?}");
+            let detail =
+                format!("client {actor} got a second answer, or one to nothing: {response:?}");
             return self.accuse(Violation::new("each request is answered once", detail));
         };
         self.stats.answered += 1;
@@ -288,7 +292,10 @@ impl<M: Machine> World<M> {
     }
 
     pub(super) fn on_impatient(&mut self, actor: usize, operation: usize) {
-        let waits = self.actors[actor].open.values().any(|open| *open == operation);
+        let waits = self.actors[actor]
+            .open
+            .values()
+            .any(|open| *open == operation);
         if waits && !self.is_frozen() {
             if let Some(conn) = self.actors[actor].conn {
                 self.leave(conn);
@@ -300,7 +307,7 @@ impl<M: Machine> World<M> {
     /// The connection of a client breaks in the middle.
     pub(crate) fn hang_up(&mut self, conn: usize) {
         if self.processes[self.conns[conn].pid].is_alive() && self.conns[conn].open {
-            self.to_node(conn, ToNode::Close);
+            self.send_to_node(conn, ToNode::Close);
         }
         let delay = self.client_delay(self.conns[conn].actor);
         let at = (self.now + delay).max(self.conns[conn].to_client);
@@ -312,9 +319,9 @@ impl<M: Machine> World<M> {
     fn leave(&mut self, conn: usize) {
         let actor = self.conns[conn].actor;
         if self.actors[actor].dice.hit(300_000) {
-            self.to_node(conn, ToNode::HalfClose);
+            self.send_to_node(conn, ToNode::HalfClose);
         }
-        self.to_node(conn, ToNode::Close);
+        self.send_to_node(conn, ToNode::Close);
         self.lose_conn(conn);
     }
 

@@ -78,13 +78,15 @@ impl<M: Machine> World<M> {
         if let Some(sync) = process.disk.begin_sync() {
             let takes = sync.takes * u32::try_from(process.slow.min(20)).unwrap_or(1);
             let upto = sync.upto;
-            self.queue.push(self.now + takes, Happening::Synced { pid, upto });
+            self.queue
+                .push(self.now + takes, Happening::Synced { pid, upto });
         }
         let Some(view) = process.machine.as_ref().and_then(M::view) else {
             return;
         };
         let id = process.id;
-        self.trace.add(self.now, pid, Kind::State, view.digest.0 ^ view.applied.0);
+        self.trace
+            .add(self.now, pid, Kind::State, view.digest.0 ^ view.applied.0);
         let broken = self.agreement.check(id, &view);
         let broken = broken.or_else(|| self.revisions.check_node(id, &view));
         if let Some(violation) = broken {
@@ -98,7 +100,8 @@ impl<M: Machine> World<M> {
             Effect::Reply(session, response) => {
                 self.frame.clear();
                 encode_frame(&response, &mut self.frame);
-                self.trace.add(self.now, pid, Kind::Reply, digest(&self.frame));
+                self.trace
+                    .add(self.now, pid, Kind::Reply, digest(&self.frame));
                 self.deliver_answer(pid, session, Some(response), leaves);
             }
             Effect::Finish(session) => self.deliver_answer(pid, session, None, leaves),
@@ -107,7 +110,10 @@ impl<M: Machine> World<M> {
             Effect::Halt(reason) => {
                 let id = self.processes[pid].id;
                 self.note(pid, || format!("halts: {reason}"));
-                self.accuse(Violation::new("no node has to halt", format!("{id}: {reason}")));
+                self.accuse(Violation::new(
+                    "no node has to halt",
+                    format!("{id}: {reason}"),
+                ));
             }
         }
     }

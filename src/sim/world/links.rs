@@ -123,7 +123,7 @@ impl<M: Machine> World<M> {
 
     fn wants(&self, from: Pid, host: HostId) -> bool {
         let process = &self.processes[from];
-        let attaching = process.attach.contains(&host) && process.book.is_empty();
+        let attaching = process.attach.contains(&host) && !process.ready;
         attaching || process.book.values().any(|known| *known == host)
     }
 

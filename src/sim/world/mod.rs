@@ -438,10 +438,26 @@ impl<M: Machine> World<M> {
                 }
             }
         }
+        self.attach_to_core();
         let open: Vec<usize> = self.open_conns().collect();
         for conn in open {
             if !self.core.contains(&self.conns[conn].pid) {
                 self.hang_up(conn);
+            }
+        }
+    }
+
+    /// Who has not attached to anybody so far, and was told addresses that may be dead by now, is
+    /// told the addresses of the core, as its operator would do.
+    fn attach_to_core(&mut self) {
+        let hosts = self.core.iter().map(|pid| self.processes[*pid].host);
+        let hosts: Vec<HostId> = hosts.collect();
+        for pid in self.core.clone() {
+            if !self.processes[pid].ready {
+                self.processes[pid].attach.clone_from(&hosts);
+                for host in &hosts {
+                    self.dial_soon(pid, *host);
+                }
             }
         }
     }

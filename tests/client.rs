@@ -361,3 +361,33 @@ async fn many_requests_share_a_connection() {
         assert!(is_own.unwrap());
     }
 }
+
+/// The protocol cannot cancel a WAIT; only the end of its connection frees the server of it.
+#[tokio::test]
+async fn a_connection_with_many_abandoned_waits_is_replaced() {
+    let cluster = Cluster::of(&[("/a", "1")]);
+    let server = Server::start(&cluster, Mood::Member);
+    let client = to(&[&server]).await;
+    let mut waits = tokio::task::JoinSet::new();
+    for _ in 0..1100 {
+        let client = client.within(Duration::from_millis(200));
+        waits.spawn(async move { client.wait("/never", Rev(1)).await });
+    }
+    // This one is waited for: the old connection stays until it is answered.
+    let patient = client.clone();
+    let patient = tokio::spawn(async move { patient.wait("/late", Rev(1)).await });
+    while let Some(wait) = waits.join_next().await {
+        assert!(matches!(wait.unwrap(), Err(Error::TimedOut { .. })));
+    }
+    while client.connected_to().await.is_some() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(client.get("/a").await.unwrap().is_some());
+    cluster.put("/late", "2");
+    assert_eq!(patient.await.unwrap().unwrap().rev, Rev(2));
+    assert_eq!(
+        cluster.seen(Verb::Wait).len(),
+        1101,
+        "nothing was asked twice"
+    );
+}

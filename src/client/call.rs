@@ -1,23 +1,23 @@
-//! A client: how a request finds a server that answers it.
+//! A client: what it knows of its cluster, and its one connection.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::connection::{Connection, Lost, OpenError};
-use super::error::{Error, Refusal, Unreached, describe};
+use super::attempt::{Attempts, Losses};
+use super::book::Book;
+use super::connection::{Connection, OpenError};
+use super::error::{Error, Unreached};
 use super::resolve;
 use super::uri::{Address, Uri};
 use crate::core::id::Rev;
-use crate::core::protocol::client::{ErrorCode, Request, Response, Verb};
+use crate::core::protocol::client::{Request, Response, Verb};
 
-/// Addresses that a client remembers: those it was given and those of the members it learned.
-const ADDRESSES_MAX: usize = 256;
 /// Pauses between attempts when nothing can be reached double between these two.
-const PAUSE_MIN: Duration = Duration::from_millis(20);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+pub(super) const PAUSE_MIN: Duration = Duration::from_millis(20);
+pub(super) const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// How patient a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +34,16 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            timeout: Duration::from_secs(10),
+            // Longer than servers try by default, so that they get to say what is wrong.
+            timeout: Duration::from_secs(15),
             connect_timeout: Duration::from_secs(2),
             reconnect: Duration::from_secs(10),
         }
     }
 }
 
-/// A client of one cluster. Clones share its connection.
+/// A client of one cluster. Clones share its connection, which has room for 16,000 requests and
+/// watches at a time; more wait until others are answered.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -63,12 +65,6 @@ struct Shared {
     book: Mutex<Book>,
     /// Held while connecting, so that all who need a connection wait for the same one.
     current: tokio::sync::Mutex<Option<Connection>>,
-}
-
-/// The addresses, and which of them is tried first.
-struct Book {
-    addresses: Vec<Address>,
-    first: usize,
 }
 
 impl Client {
@@ -111,10 +107,7 @@ impl Client {
     }
 
     fn to(addresses: Vec<Address>, uri: &Uri, options: Options) -> Client {
-        let mut book = Book {
-            addresses: Vec::new(),
-            first: 0,
-        };
+        let mut book = Book::default();
         for addr in addresses {
             book.add(addr);
         }
@@ -169,7 +162,7 @@ impl Client {
 
     /// The addresses that this client knows.
     pub fn addresses(&self) -> Vec<Address> {
-        self.book(|book| book.addresses.clone())
+        self.book(|book| book.addresses().to_vec())
     }
 
     /// The server that the client is connected to, if it is.
@@ -187,7 +180,7 @@ impl Client {
         }
     }
 
-    async fn learn_from(&self, connection: &Connection) {
+    pub(super) async fn learn_from(&self, connection: &Connection) {
         let limit = self.shared.options.connect_timeout;
         if let Ok(members) = timeout(limit, resolve::members_seen_by(connection)).await {
             self.book(|book| members.into_iter().for_each(|addr| book.add(addr)));
@@ -281,14 +274,8 @@ impl Client {
     pub(super) async fn call(&self, request: Request) -> Result<Response, Error> {
         let verb = request.verb.and_then(Verb::from_number);
         let limit = verb.and_then(|verb| self.limit(verb));
-        let attempt = Attempts {
-            client: self,
-            request: &request,
-            writes: matches!(verb, Some(Verb::Set | Verb::Del | Verb::Nop)),
-            standbys: Vec::new(),
-            losses: Losses::new(self.shared.options.reconnect),
-        };
-        attempt.run(limit).await
+        let losses = self.losses();
+        Attempts::new(self, &request, losses).run(limit).await
     }
 
     /// Leaves the connection to this address behind.
@@ -298,202 +285,5 @@ impl Client {
 
     pub(super) fn losses(&self) -> Losses {
         Losses::new(self.shared.options.reconnect)
-    }
-}
-
-/// One request on its way from server to server.
-struct Attempts<'a> {
-    client: &'a Client,
-    request: &'a Request,
-    writes: bool,
-    /// Servers that have refused the write.
-    standbys: Vec<Address>,
-    losses: Losses,
-}
-
-impl Attempts<'_> {
-    async fn run(mut self, limit: Option<Duration>) -> Result<Response, Error> {
-        let deadline = limit.map(|limit| Instant::now() + limit);
-        let late = |what| Error::TimedOut {
-            what,
-            limit: limit.unwrap_or_default(),
-        };
-        loop {
-            // With standbys left behind there is one round, as the member may be gone for good.
-            let patience = match self.standbys.is_empty() {
-                true => self.losses.patience(deadline),
-                false => Instant::now(),
-            };
-            let connecting = self.client.connection(&self.standbys, patience);
-            let connection = match before(deadline, connecting).await {
-                Some(Ok(connection)) => connection,
-                Some(Err(Error::Unreachable { tried })) if !self.standbys.is_empty() => {
-                    let standbys = self.standbys;
-                    return Err(Error::NoMember { standbys, tried });
-                }
-                Some(Err(error)) => return Err(error),
-                None => return Err(late(describe(self.request))),
-            };
-            let begin = Instant::now();
-            let sent = match before(deadline, connection.start(self.request.clone())).await {
-                Some(sent) => sent,
-                None => return Err(late(describe(self.request))),
-            };
-            let answer = match sent {
-                Err(lost) => Err(lost),
-                Ok(mut pending) => match before(deadline, pending.answer()).await {
-                    Some(answer) => answer,
-                    None if self.writes => {
-                        let limit = limit.unwrap_or_default();
-                        return Err(
-                            self.unknown(&connection, format!("no answer came in {limit:?}"))
-                        );
-                    }
-                    None => return Err(late(describe(self.request))),
-                },
-            };
-            match answer {
-                Ok(response) if response.error() == Some(ErrorCode::Readonly) && self.writes => {
-                    self.ask_members(&connection).await;
-                }
-                Ok(response) => return refused(self.request, response),
-                Err(Lost::Sent(reason)) if self.writes => {
-                    self.client.leave(connection.addr());
-                    return Err(self.unknown(&connection, reason));
-                }
-                Err(lost) => {
-                    self.client.leave(connection.addr());
-                    self.losses.lost(connection.addr(), begin, lost).await?;
-                }
-            }
-        }
-    }
-
-    async fn ask_members(&mut self, standby: &Connection) {
-        if self.standbys.is_empty() {
-            self.client.learn_from(standby).await;
-        }
-        self.standbys.push(standby.addr().clone());
-    }
-
-    fn unknown(&self, connection: &Connection, reason: String) -> Error {
-        Error::OutcomeUnknown {
-            what: describe(self.request),
-            addr: connection.addr().clone(),
-            reason,
-        }
-    }
-}
-
-/// How often connections broke under one request, and when that is too often.
-pub(super) struct Losses {
-    reconnect: Duration,
-    since: Option<Instant>,
-    pause: Duration,
-}
-
-impl Losses {
-    fn new(reconnect: Duration) -> Losses {
-        Losses {
-            reconnect,
-            since: None,
-            pause: Duration::ZERO,
-        }
-    }
-
-    /// Until when to try to connect.
-    pub(super) fn patience(&self, deadline: Option<Instant>) -> Instant {
-        let end = self.since.unwrap_or_else(Instant::now) + self.reconnect;
-        deadline.map_or(end, |deadline| end.min(deadline))
-    }
-
-    /// Counts a loss and pauses, so that a server that accepts and closes is not flooded.
-    pub(super) async fn lost(
-        &mut self,
-        addr: &Address,
-        begin: Instant,
-        lost: Lost,
-    ) -> Result<(), Error> {
-        let reason = match lost {
-            Lost::Sent(reason) => reason,
-            Lost::Unsent => "the connection broke".to_owned(),
-        };
-        if begin.elapsed() > PAUSE_MAX {
-            // It worked for a while: this is another story.
-            *self = Losses::new(self.reconnect);
-        }
-        let since = *self.since.get_or_insert_with(Instant::now);
-        if since.elapsed() > self.reconnect {
-            let addr = addr.clone();
-            return Err(Error::Lost { addr, reason });
-        }
-        sleep(self.pause).await;
-        self.pause = (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
-        Ok(())
-    }
-}
-
-/// Turns a refusal into an error.
-pub(super) fn refused(request: &Request, response: Response) -> Result<Response, Error> {
-    match response.error() {
-        None => Ok(response),
-        Some(code) => Err(Refusal::of(request, code, response.err_detail).into()),
-    }
-}
-
-/// The result of a future, or `None` if it takes too long.
-pub(super) async fn before<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
-    match deadline {
-        None => Some(future.await),
-        Some(deadline) => timeout_at(deadline, future).await.ok(),
-    }
-}
-
-impl Book {
-    fn add(&mut self, addr: Address) {
-        if !self.addresses.contains(&addr) && self.addresses.len() < ADDRESSES_MAX {
-            self.addresses.push(addr);
-        }
-    }
-
-    fn in_turn(&self) -> Vec<Address> {
-        let (before, from) = self
-            .addresses
-            .split_at(self.first.min(self.addresses.len()));
-        from.iter().chain(before).cloned().collect()
-    }
-
-    fn prefer(&mut self, addr: &Address) {
-        self.first = self.addresses.iter().position(|a| a == addr).unwrap_or(0);
-    }
-
-    /// Tries the others before this one.
-    fn leave(&mut self, addr: &Address) {
-        if self.addresses.get(self.first) == Some(addr) {
-            self.first = (self.first + 1) % self.addresses.len();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_that_was_left_is_tried_last() {
-        let mut book = Book {
-            addresses: Vec::new(),
-            first: 0,
-        };
-        let [a, b, c] = ["a", "b", "c"].map(|host| host.parse::<Address>().unwrap());
-        for addr in [&a, &b, &c, &a] {
-            book.add(addr.clone());
-        }
-        assert_eq!(book.in_turn(), [a.clone(), b.clone(), c.clone()]);
-        book.leave(&a);
-        assert_eq!(book.in_turn(), [b.clone(), c.clone(), a.clone()]);
-        book.leave(&a);
-        book.prefer(&c);
-        assert_eq!(book.in_turn(), [c, a, b]);
     }
 }

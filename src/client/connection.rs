@@ -17,8 +17,8 @@ use crate::core::protocol::client::{Request, Response, Verb, decode_frame, encod
 
 /// Requests that wait for the task. Beyond them callers wait, which is back-pressure.
 const QUEUE_CALLS_MAX: usize = 1024;
-/// Requests without an answer. Servers accept more; a client needs fewer.
-const OPEN_CALLS_MAX: usize = 8192;
+/// Requests without an answer; more wait. A little below what servers accept by default.
+const OPEN_CALLS_MAX: usize = 16_000;
 /// Unanswered requests that nobody waits for any more, after which the connection retires: parked
 /// WAITs cannot be cancelled, and this is how the server gets rid of them.
 const ABANDONED_CALLS_MAX: usize = 1024;
@@ -171,6 +171,8 @@ struct Task {
     heard: Instant,
     check_at: Instant,
     ping: Option<i32>,
+    /// The queue is closed: what is in it is taken, more does not come.
+    retiring: bool,
     /// No more requests come: the connection ends when the open ones are answered.
     retired: bool,
 }
@@ -203,6 +205,7 @@ impl Task {
             heard: Instant::now(),
             check_at: Instant::now(),
             ping: None,
+            retiring: false,
             retired: false,
         }
     }
@@ -235,7 +238,7 @@ impl Task {
                 return Ok(());
             }
             let takes_calls = !self.retired
-                && self.open.len() < OPEN_CALLS_MAX
+                && (self.retiring || self.open.len() < OPEN_CALLS_MAX)
                 && self.outgoing.len() < OUTGOING_BYTES_MAX;
             let (mut reader, mut writer) = self.stream.split();
             tokio::select! {
@@ -326,6 +329,7 @@ impl Task {
         let abandoned = || self.open.values().filter(|open| open.is_abandoned());
         if self.open.len() >= ABANDONED_CALLS_MAX && abandoned().count() >= ABANDONED_CALLS_MAX {
             self.queue.close();
+            self.retiring = true;
         }
         Ok(())
     }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use super::call::{Client, Losses, before, refused};
+use super::attempt::{Losses, before, refused};
+use super::call::Client;
 use super::connection::{Connection, Lost, Pending};
 use super::error::{Error, describe};
 use super::types::{Entry, text};

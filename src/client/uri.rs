@@ -71,8 +71,7 @@ impl FromStr for Uri {
     /// Reads a doozer URI, or a bare address.
     fn from_str(text: &str) -> Result<Uri, UriError> {
         let Some(query) = text.strip_prefix("doozer:?") else {
-            if text.is_empty() || text.starts_with("doozer") || text.contains(['?', '/', '&', '='])
-            {
+            if text.is_empty() || text.contains(['?', '/', '&', '=']) {
                 return Err(UriError::Form(text.to_owned()));
             }
             return Ok(Uri::of(vec![text.parse()?]));
@@ -197,6 +196,7 @@ mod tests {
         );
         assert_eq!(addresses("127.0.0.1:9"), ["127.0.0.1:9"]);
         assert_eq!(addresses("db"), ["db:8046"]);
+        assert_eq!(addresses("doozer:9"), ["doozer:9"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::greet::{DialError, dial};
 use super::link::Links;
@@ -89,7 +89,10 @@ async fn try_address<N: Net>(shared: Rc<Shared>, addr: String, progress: Rc<Prog
         attempts += 1;
         sleep(PAUSE).await;
     };
-    info!("cannot attach through {addr}: {failure}");
+    if progress.is_reached.get() {
+        // Otherwise it is told as the reason why the start failed.
+        warn!("attached, but not through {addr}: {failure}");
+    }
     progress.failures.borrow_mut().push((addr, failure));
     progress.changed.raise();
 }

@@ -1,8 +1,8 @@
 //! Connections that peers dialed: they bring messages to this process.
 
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::greet::{DialError, GREETING_MAX, read_greeting};
-use super::link::Links;
+use super::link::{KEEPALIVE_EVERY, Links, SILENCE_MAX};
 use super::net::Net;
 use super::shared::{Counted, Shared};
 use crate::core::env::Input;
@@ -22,10 +22,6 @@ use crate::core::protocol::peer::{self, MESSAGE_BYTES_MAX};
 
 /// Peers that may be connected to this process. Far above any cluster.
 const CALLERS_MAX: usize = 256;
-
-/// How long a peer may be silent. It sends an empty frame every two seconds, so that a path that
-/// loses everything is noticed, and dialed anew.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// Messages that one peer hands in before others get their turn.
 const MESSAGES_PER_TURN: usize = 256;
@@ -59,20 +55,68 @@ pub(super) async fn serve<N: Net>(
     from: SocketAddr,
 ) {
     let greeting = greet(&shared, &mut reader, &mut writer, &mut buffer);
-    let hello = match timeout(GREETING_MAX, greeting).await {
-        Ok(Ok(hello)) => hello,
-        Ok(Err(DialError::Broken(error))) => return debug!("a node at {from}: {error}"),
-        Ok(Err(error)) => return info!("turned away a node at {from}: {error}"),
-        Err(_) => return info!("turned away a node at {from}: it did not say who it is"),
+    let greeted = timeout(GREETING_MAX, greeting).await;
+    let hello = match greeted.unwrap_or(Err(TurnedAway::Silent)) {
+        Ok(hello) => hello,
+        // This goes on for as long as somebody remembers a process that was here before.
+        Err(error @ TurnedAway::Lost) => return debug!("turned away a node at {from}: {error}"),
+        Err(error) => {
+            if let Some(more) = shared.turned_away_lines.borrow_mut().pass() {
+                warn!("turned away a node at {from} ({more} more lately): {error}");
+            }
+            return;
+        }
     };
     let _counted = Counted::new(&shared, |shared| &shared.callers);
     debug!("node {} called from {from}", hello.id);
     Links::heard::<N>(&shared, hello.id, &hello.addr);
-    if let Err(error) = receive(&shared, hello.id, &mut reader, &mut buffer).await {
+    let heard = tokio::select! {
+        biased; // what has come first
+        heard = receive(&shared, hello.id, &mut reader, &mut buffer) => heard,
+        error = give_signs(&mut writer) => {
+            debug!("node {}: {error}", hello.id);
+            Ok(())
+        }
+    };
+    if let Err(error) = heard {
         warn!(
             "closing the connection of node {} at {}: {error}",
             hello.id, hello.addr
         );
+    }
+}
+
+/// Why a peer is not let in, as the log of this process says it.
+#[derive(Debug, thiserror::Error)]
+enum TurnedAway {
+    #[error("it did not say who it is in time")]
+    Silent,
+    #[error("{0}")]
+    Greeting(DialError),
+    #[error("{0}")]
+    Broken(#[from] io::Error),
+    #[error("it has another secret")]
+    Secret,
+    #[error("it looks for cluster {0:?}")]
+    Cluster(String),
+    #[error("it looks for a process that was here before")]
+    Lost,
+    #[error("it is this process itself")]
+    Myself,
+    #[error("too many nodes are connected")]
+    Busy,
+}
+
+impl TurnedAway {
+    fn new(refusal: &Refusal, hello: Hello) -> TurnedAway {
+        match refusal {
+            Refusal::Version { .. } => unreachable!("a greeting that was read has our version"),
+            Refusal::Secret => TurnedAway::Secret,
+            Refusal::Cluster { .. } => TurnedAway::Cluster(hello.cluster),
+            Refusal::NotMe { .. } => TurnedAway::Lost,
+            Refusal::Yourself => TurnedAway::Myself,
+            Refusal::Busy => TurnedAway::Busy,
+        }
     }
 }
 
@@ -82,33 +126,46 @@ async fn greet(
     reader: &mut (impl AsyncRead + Unpin),
     writer: &mut (impl AsyncWrite + Unpin),
     buffer: &mut BytesMut,
-) -> Result<Hello, DialError> {
-    let (answer, hello) = match read_greeting::<Hello>(reader, buffer).await {
-        Ok(hello) if shared.callers.get() >= CALLERS_MAX => {
-            (Answer::Refused(Refusal::Busy), Ok(hello))
-        }
-        Ok(hello) => (shared.me.judge(&shared.secret, &hello), Ok(hello)),
+) -> Result<Hello, TurnedAway> {
+    let hello = match read_greeting::<Hello>(reader, buffer).await {
+        Ok(hello) => hello,
         Err(error @ DialError::Greeting(GreetingError::Version { .. })) => {
             let refusal = Refusal::Version { speaks: VERSION };
-            (Answer::Refused(refusal), Err(error))
+            answer(writer, &Answer::Refused(refusal)).await?;
+            return Err(TurnedAway::Greeting(error));
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(TurnedAway::Greeting(error)),
     };
-    let bytes = encode_greeting(&answer);
-    writer.write_all(&bytes).await.map_err(DialError::Broken)?;
-    match answer {
-        Answer::Welcome(_) => hello,
-        Answer::Refused(refusal) => {
-            writer.shutdown().await.map_err(DialError::Broken)?;
-            hello.and_then(|hello| Err(turned_away(refusal, &hello)))
-        }
+    let verdict = if shared.callers.get() >= CALLERS_MAX {
+        Answer::Refused(Refusal::Busy)
+    } else {
+        shared.me.judge(&shared.secret, &hello)
+    };
+    answer(writer, &verdict).await?;
+    match verdict {
+        Answer::Welcome(_) => Ok(hello),
+        Answer::Refused(refusal) => Err(TurnedAway::new(&refusal, hello)),
     }
 }
 
-/// A refusal is worded for whoever is refused; this one is for the log of who refuses.
-fn turned_away(refusal: Refusal, hello: &Hello) -> DialError {
-    debug!("node {} at {}: {refusal}", hello.id, hello.addr);
-    DialError::Refused(refusal)
+async fn answer(writer: &mut (impl AsyncWrite + Unpin), answer: &Answer) -> io::Result<()> {
+    writer.write_all(&encode_greeting(answer)).await?;
+    match answer {
+        Answer::Welcome(_) => Ok(()),
+        Answer::Refused(_) => writer.shutdown().await,
+    }
+}
+
+/// Lets the dialer know that its messages arrive somewhere.
+async fn give_signs(writer: &mut (impl AsyncWrite + Unpin)) -> io::Error {
+    loop {
+        sleep(KEEPALIVE_EVERY).await;
+        match timeout(SILENCE_MAX, writer.write_all(&[0])).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error,
+            Err(_) => return io::ErrorKind::TimedOut.into(),
+        }
+    }
 }
 
 /// Hands in what a peer says, until its connection ends.

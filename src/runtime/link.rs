@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
@@ -40,9 +40,13 @@ const UNNAMED_ATTEMPTS_MAX: u32 = 5;
 /// How long a peer may take none of what is written to it.
 const WRITE_MAX: Duration = Duration::from_secs(10);
 
-/// An empty frame is sent after this long without a message, so that the other side can tell
-/// silence from a broken path.
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(2);
+/// A dialer that has had no message to send for this long sends an empty frame, and who is dialed
+/// sends a zero byte this often, so that both can tell silence from a broken path.
+pub(super) const KEEPALIVE_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the other side may be silent before the connection is given up. TCP alone would try
+/// for many minutes, and, after a path has come back, wait up to two before it tries again.
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// An empty frame.
 const KEEPALIVE: [u8; 4] = [0; 4];
@@ -255,7 +259,7 @@ fn report(link: &Link, error: &DialError) {
     if error.is_final() {
         warn!("cannot connect to {link}: {error}");
     } else {
-        info!("cannot connect to {link}: {error}; trying on");
+        info!("still trying to connect to {link}: {error}");
     }
 }
 
@@ -275,17 +279,9 @@ async fn run<N: Net>(shared: &Rc<Shared>, link: &Link, connection: Connection<N>
         addr: welcome.addr,
     });
     debug!("connected to {link}");
-    let nothing = async {
-        let mut byte = [0; 1];
-        match reader.read(&mut byte).await {
-            Ok(0) => io::Error::from(io::ErrorKind::UnexpectedEof),
-            Ok(_) => io::Error::new(io::ErrorKind::InvalidData, "it sends where it may not"),
-            Err(error) => error,
-        }
-    };
     let error = tokio::select! {
         biased; // an end first: writing after it would fail
-        error = nothing => Some(error),
+        error = listen(&mut reader) => Some(error),
         written = write(link, &mut writer) => written.err(),
     };
     link.is_up.set(false);
@@ -295,6 +291,19 @@ async fn run<N: Net>(shared: &Rc<Shared>, link: &Link, connection: Connection<N>
     }
     if link.lost.get() > 0 {
         warn!("{link}: {} messages were dropped", link.lost.get());
+    }
+}
+
+/// Hears the other side's signs of life until they end.
+async fn listen(reader: &mut (impl AsyncRead + Unpin)) -> io::Error {
+    let mut bytes = [0; 64];
+    loop {
+        match timeout(SILENCE_MAX, reader.read(&mut bytes)).await {
+            Err(_) => return io::Error::new(io::ErrorKind::TimedOut, "it has been silent"),
+            Ok(Err(error)) => return error,
+            Ok(Ok(0)) => return io::Error::new(io::ErrorKind::UnexpectedEof, "it hung up"),
+            Ok(Ok(_)) => {}
+        }
     }
 }
 

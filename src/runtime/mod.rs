@@ -6,8 +6,9 @@
 //! (`driver`) gives it to the node in groups, and what the node does in return (`world`) is left
 //! in buffers that their tasks write. Everything is generic over the network ([`Net`]).
 //!
-//! Frames between peers are a four-byte big-endian length and a message; an empty frame says only
-//! that the path works. They carry no checksum beyond TCP's.
+//! Frames between peers are a four-byte big-endian length and a message, from the dialer to the
+//! dialed. They carry no checksum beyond TCP's. An empty frame says only that the path works, and
+//! so does a zero byte in the other direction: each side gives up a connection that is silent.
 
 mod accept;
 mod attach;

@@ -377,3 +377,26 @@ async fn linger(reader: &mut (impl AsyncRead + Unpin)) {
     // Whether it ended or ran out of time, the connection closes.
     let _ = timeout(LINGER_MAX, discard).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_lets_answers_pile_up_is_given_up() {
+        let session = Session::new(SessionId(1), "127.0.0.1:1".parse().unwrap());
+        let response = Response {
+            value: Some(Bytes::from(vec![0; UNSENT_BYTES_HARD / 8])),
+            ..Response::default()
+        };
+        for _ in 0..7 {
+            session.reply(&response);
+        }
+        assert!(!session.is_broken.get());
+        assert!(session.unsent() > UNSENT_BYTES_HARD / 8 * 7);
+        session.reply(&response);
+        assert!(session.is_broken.get());
+        session.reply(&response);
+        assert_eq!(session.unsent(), 0, "nothing is kept for it");
+    }
+}

@@ -42,6 +42,8 @@ pub(super) struct Shared {
     pub(super) ready: Milestone,
     /// The process is about to end.
     pub(super) stopping: Milestone,
+    /// For lines about peers that are not let in.
+    pub(super) turned_away_lines: RefCell<Throttle>,
     jitter: RefCell<ChaCha8Rng>,
     tasks: RefCell<JoinSet<()>>,
 }
@@ -71,6 +73,7 @@ impl Shared {
             seats: Cell::new(0),
             ready: Milestone::default(),
             stopping: Milestone::default(),
+            turned_away_lines: RefCell::default(),
             jitter: RefCell::new(jitter),
             tasks: RefCell::new(JoinSet::new()),
         }

@@ -43,6 +43,8 @@ struct Change {
 /// What servers share.
 pub struct Cluster {
     store: Mutex<Store>,
+    /// Held from looking at a file to changing it.
+    writing: Mutex<()>,
     rev: watch::Sender<i64>,
 }
 
@@ -65,6 +67,7 @@ impl Cluster {
         };
         Arc::new(Cluster {
             store: Mutex::new(store),
+            writing: Mutex::new(()),
             rev: watch::Sender::new(0),
         })
     }
@@ -272,6 +275,8 @@ fn answer(cluster: &Cluster, request: &Request, verb: Verb) -> Response {
     let path = path_of(request);
     let refuse = |code| Response::refuse(request.tag, code);
     let base = Response::to(request.tag);
+    let writes = matches!(verb, Verb::Set | Verb::Del);
+    let _one_at_a_time = writes.then(|| cluster.writing.lock());
     let store = cluster.store();
     let current = store.changes.len() as i64;
     let below = format!("{}/", path.trim_end_matches('/'));

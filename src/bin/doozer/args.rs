@@ -59,8 +59,12 @@ pub struct Flags {
         global = true
     )]
     pub timeout: Duration,
-    /// Print one JSON object per line. Values are text in "value", or, where they are not UTF-8,
-    /// base64 in "value_base64"
+    /// Print one JSON object per line
+    ///
+    /// rev: {"rev"}. self: {"id"}. add, set: {"path","rev"}. get: {"path","rev","value"}. stat, find:
+    /// {"path","type":"file","rev","len"} or {"path","type":"dir"}, and stat adds "entries". wait,
+    /// watch: {"path","rev","op":"set"|"del"|"nop"}, with "value" after "set". A value that is not
+    /// UTF-8 is base64 in "value_base64" instead of "value". The others print nothing.
     #[arg(long, global = true)]
     pub json: bool,
     /// Read the server's own copy: faster, needs no majority, may be stale
@@ -245,7 +249,7 @@ pub struct Bench {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub watchers: u32,
     /// Free text that goes into the result
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     pub label: String,
 }
 

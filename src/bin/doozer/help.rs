@@ -49,7 +49,13 @@ pub fn of(name: &str) -> String {
     };
     text += &operands(command);
     let about = "{about-with-newline}\n{all-args}{after-help}\n";
-    let mut command = std::mem::take(command).help_template(about);
+    let everywhere = |arg: clap::Arg| match arg.is_global_set() {
+        true => arg.help_heading("Options of every command"),
+        false => arg,
+    };
+    let mut command = std::mem::take(command)
+        .help_template(about)
+        .mut_args(everywhere);
     let _ = write!(text, "\n\n{}", command.render_long_help());
     text
 }

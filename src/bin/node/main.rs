@@ -9,6 +9,7 @@
     reason = "reads its environment and starts the runtime"
 )]
 
+mod files;
 mod flags;
 mod setup;
 
@@ -24,7 +25,7 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use flags::Flags;
-use setup::{Entropy, Secrets, SetupError, options, secrets_warning};
+use setup::{Entropy, Secrets, options, secrets_warning};
 
 const CANNOT_START: u8 = 1;
 const BAD_FLAG: u8 = 2;
@@ -78,8 +79,8 @@ fn prepare(flags: &Flags) -> anyhow::Result<Options> {
         id: [SysRng.try_next_u64()?, SysRng.try_next_u64()?],
         seed: SysRng.try_next_u64()?,
     };
-    let options: Result<Options, SetupError> = options(flags, secrets, hostname(), &entropy);
-    let options = options?;
+    let mut options = options(flags, secrets, hostname(), &entropy)?;
+    make_room(&mut options);
     if let Some(warning) = warning {
         warn!("{warning}");
     }
@@ -87,6 +88,19 @@ fn prepare(flags: &Flags) -> anyhow::Result<Options> {
         info!("-fill is ignored: nobody waits for the turns of others");
     }
     Ok(options)
+}
+
+/// Keeps clients from using up the files that peers need.
+fn make_room(options: &mut Options) {
+    let wanted = options.node.limits.connections_max;
+    let allowed = files::make_room_for(wanted);
+    if allowed < wanted {
+        warn!(
+            "accepting {allowed} connections of clients, not {wanted}: raise the limit on open \
+             files (ulimit -n)"
+        );
+    }
+    options.node.limits.connections_max = allowed;
 }
 
 /// Serves until a signal asks to stop. A second one does not wait for answers to be written.

@@ -7,6 +7,7 @@
 //! way, and may then answer from its own state (I10).
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use super::{Consensus, Slot};
@@ -112,12 +113,11 @@ impl Consensus {
         let (first, last) = (self.window.first(), self.window.last());
         let mut to: Vec<NodeId> = Vec::new();
         for epoch in self.epochs.covering(first, last) {
-            if !question.asked.contains_key(&epoch.start) {
-                let asked = Asked {
+            if let Entry::Vacant(vacant) = question.asked.entry(epoch.start) {
+                vacant.insert(Asked {
                     members: epoch.members.clone(),
                     answered: 0,
-                };
-                question.asked.insert(epoch.start, asked);
+                });
                 to.extend(&epoch.members);
             }
         }

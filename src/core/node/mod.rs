@@ -361,12 +361,14 @@ impl Node {
             let slot = state
                 .slot_files()
                 .find(|(_, _, value)| value.0 == id.as_bytes());
-            env.notice(match (is_member, slot) {
-                (true, slot) => Notice::Joined {
-                    slot: slot.map_or_else(String::new, |(file, _, _)| file.to_string()),
-                },
-                (false, _) => Notice::Left,
-            });
+            match (is_member, slot) {
+                (true, Some((file, ..))) => env.notice(Notice::Joined {
+                    slot: file.to_string(),
+                }),
+                // A founder is a member before it has written so.
+                (true, None) => {}
+                (false, _) => env.notice(Notice::Left),
+            }
         }
         let is_known = self.housekeeping.is_registered(state);
         let is_founder = matches!(self.config.start, Start::Found { .. });

@@ -245,10 +245,12 @@ impl Store {
         assert_eq!(event.rev, self.rev.next());
         let event = Arc::new(event);
         let digest = event.file_digest();
+        let mut replaced = 0;
         match (event.kind, self.root.place(&event.path)) {
             (EventKind::Nop, _) => {}
             (EventKind::Set | EventKind::Refused, Place::File(file)) => {
                 let before = file.file_digest();
+                replaced = file.file_bytes();
                 self.files = self.files.wrapping_sub(before).wrapping_add(digest);
                 Dir::put(&mut self.root, &event, false);
             }
@@ -258,6 +260,7 @@ impl Store {
             }
             (EventKind::Del, Place::File(file)) => {
                 self.files = self.files.wrapping_sub(file.file_digest());
+                replaced = file.file_bytes();
                 Dir::remove(&mut self.root, &event.path);
             }
             // Deleting what is missing has no effect. Nor has a refusal whose place is taken by a
@@ -274,6 +277,7 @@ impl Store {
             event,
             root: self.root.clone(),
             files: self.files,
+            replaced,
         });
         self.cursors.forget_before(self.oldest());
     }

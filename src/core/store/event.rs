@@ -95,12 +95,22 @@ impl Event {
         xxhash_rust::xxh3::xxh3_64_with_seed(&file.to_le_bytes(), u64::from(kind))
     }
 
-    /// What the event costs while history retains it, in bytes: path, value, and the tree nodes
-    /// that the revision has to itself.
+    /// What the event costs while history retains it, in bytes: its path, and the tree nodes that
+    /// the revision has to itself. Its value is part of the state until it is replaced, unless it
+    /// could not be put there.
     pub(super) fn retained_bytes(&self) -> u64 {
         let path = self.path.as_str();
         let depth = path.bytes().filter(|b| *b == b'/').count();
-        (path.len() + self.value.0.len() + EVENT_BYTES + depth * LEVEL_BYTES) as u64
+        let value = match self.kind {
+            EventKind::Refused => self.value.0.len(),
+            EventKind::Set | EventKind::Del | EventKind::Nop => 0,
+        };
+        (path.len() + value + EVENT_BYTES + depth * LEVEL_BYTES) as u64
+    }
+
+    /// What the file takes that the event wrote, in bytes.
+    pub(super) fn file_bytes(&self) -> u64 {
+        (self.path.as_str().len() + self.value.0.len()) as u64
     }
 }
 

@@ -12,9 +12,10 @@ use super::tree::Dir;
 pub struct HistoryLimits {
     /// Revisions. With 0 only the current state is kept, and can only be read without a revision.
     pub revs: u64,
-    /// Bytes, estimated: for each event its path, its value, [`EVENT_BYTES`](super::EVENT_BYTES)
-    /// and [`LEVEL_BYTES`](super::LEVEL_BYTES) for each component of its path. The latest revision
-    /// stays whatever it takes, unless `revs` is 0.
+    /// Bytes held beyond the current state, estimated: for each event its path,
+    /// [`EVENT_BYTES`](super::EVENT_BYTES), [`LEVEL_BYTES`](super::LEVEL_BYTES) for each component
+    /// of its path, and path and value of the file that it replaced or deleted. The latest
+    /// revision stays whatever it takes, unless `revs` is 0.
     pub bytes: u64,
 }
 
@@ -29,6 +30,9 @@ pub(super) struct Version {
     pub(super) files: u64,
     /// The digest of the event.
     pub(super) digest: u64,
+    /// Bytes of the file that the event replaced or deleted. Only states before it hold that file,
+    /// so it costs nothing once this is the oldest version.
+    pub(super) replaced: u64,
 }
 
 /// Versions in a piece of history that copies of a store share.
@@ -70,6 +74,9 @@ impl History {
     pub(super) fn push(&mut self, version: Version) {
         self.len += 1;
         self.bytes += version.event.retained_bytes();
+        if self.len > 1 {
+            self.bytes += version.replaced;
+        }
         self.digest = self.digest.wrapping_add(version.digest);
         let room = self.chunks.back_mut().filter(|chunk| chunk.len() < CHUNK);
         match room {
@@ -89,7 +96,9 @@ impl History {
             self.chunks.pop_front();
         }
         self.len -= 1;
-        self.bytes -= version.event.retained_bytes();
+        let oldest = self.chunks.front().and_then(|chunk| chunk.front());
+        let freed = oldest.map_or(0, |oldest| oldest.replaced);
+        self.bytes -= version.event.retained_bytes() + freed;
         self.digest = self.digest.wrapping_sub(version.digest);
     }
 

@@ -247,19 +247,35 @@ fn history_is_bounded_by_revisions() {
 
 #[test]
 fn history_is_bounded_by_bytes() {
-    let mut store = Store::new(HistoryLimits {
+    let limits = HistoryLimits {
         revs: 1000,
         bytes: 100_000,
-    });
+    };
+    let mut store = Store::new(limits);
     let value = "x".repeat(30_000);
     for _ in 0..10 {
         done(&mut store, &set("/a", &value, -1));
     }
+    // The current value is no history; the three before it are.
+    assert_eq!(store.oldest(), Rev(7));
+    // Nor is a large current value, until it has been replaced.
+    done(&mut store, &set("/a", &"x".repeat(200_000), -1));
     assert_eq!(store.oldest(), Rev(8));
-    // The latest revision stays, however large.
-    let rev = done(&mut store, &set("/a", &"x".repeat(200_000), -1));
-    assert_eq!(store.oldest(), rev);
+    let rev = done(&mut store, &del("/a", -1));
+    assert_eq!(
+        store.oldest(),
+        rev,
+        "the states before this one hold the large value"
+    );
     assert!(store.at(Some(rev)).is_ok());
+    // What a value costs does not depend on how long ago it was written.
+    done(&mut store, &set("/b", &"x".repeat(200_000), -1));
+    for _ in 0..20 {
+        done(&mut store, &Mutation::Nop);
+    }
+    assert_eq!(store.oldest(), rev);
+    let rev = done(&mut store, &set("/b", "", -1));
+    assert_eq!(store.oldest(), rev);
 }
 
 #[test]

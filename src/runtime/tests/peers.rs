@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::stand_in::{Process, Script, options, run};
 use crate::core::consensus::Slot;
@@ -13,6 +14,7 @@ use crate::core::protocol::peer::Message;
 use crate::core::protocol::peer::handshake::{
     Answer, Hello, PREFIX_BYTES, Refusal, VERSION, decode_greeting, encode_greeting,
 };
+use crate::runtime::link::SILENCE_MAX;
 use crate::runtime::outbox::COPIED_BYTES_MAX;
 
 fn ask(slot: u64) -> Message {
@@ -215,5 +217,18 @@ fn garbage_of_a_peer_ends_its_connection_only() {
         }
         let is_there = |script: &Script| heard(script, hello().id) == [ask(3)];
         process.script.until("a message", is_there).await;
+    });
+}
+
+#[test]
+fn a_silent_peer_gets_signs_of_life_and_then_the_end() {
+    run(async {
+        let process = Process::start(options(1)).await;
+        let (mut stream, _) = greeted(&process, encode_greeting(&hello())).await;
+        let mut signs = Vec::new();
+        let end = timeout(SILENCE_MAX * 3, stream.read_to_end(&mut signs)).await;
+        assert!(end.is_ok(), "the connection stays open");
+        assert!((2..=6).contains(&signs.len()), "{signs:?}");
+        assert!(signs.iter().all(|byte| *byte == 0));
     });
 }

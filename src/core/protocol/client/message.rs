@@ -1,5 +1,10 @@
 //! Requests and responses.
 
+#![allow(
+    clippy::len_without_is_empty,
+    reason = "the accessor that prost derives for the field `len` tells no size of its own"
+)]
+
 use bytes::Bytes;
 
 /// `flags` of an answer to WAIT and WALK: the file was set.

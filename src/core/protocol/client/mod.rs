@@ -11,3 +11,6 @@ pub use frame::{FrameError, HEADER_BYTES, decode_frame, encode_frame};
 pub use message::{
     ErrorCode, FLAG_DEL, FLAG_SET, REV_CLOBBER, REV_DIR, REV_MISSING, Request, Response, Verb,
 };
+
+#[cfg(test)]
+mod tests;

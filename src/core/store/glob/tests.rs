@@ -104,6 +104,21 @@ proptest! {
         prop_assert_eq!(glob(&pattern).matches(&path(&at)), naive(&pattern, &at));
     }
 
+    /// Patterns and paths that are matched the way that long ones are.
+    #[test]
+    fn long_texts_match_alike(
+        pattern in "/[ab]([*]{1,2}[ab?]|[ab?]){220,300}",
+        other in "/[ab]([*][ab?]){150,200}",
+        at in "/[ab]{200,600}(/[ab]{1,200})?",
+    ) {
+        for pattern in [pattern, other] {
+            let (glob, path) = (glob(&pattern), path(&at));
+            let mut states = States::start(&glob);
+            let expected = states.step_all(&glob, at.as_bytes()) && states.is_accepting(&glob);
+            prop_assert_eq!(glob.matches(&path), expected);
+        }
+    }
+
     #[test]
     fn parsing_never_panics(text in prop::collection::vec(any::<u8>(), 0..40)) {
         let _ = Glob::parse(&text);

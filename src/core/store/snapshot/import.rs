@@ -249,6 +249,7 @@ impl Filling {
             root: self.store.root.clone(),
             files: self.store.files,
             digest,
+            replaced: 0,
         });
     }
 

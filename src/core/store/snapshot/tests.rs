@@ -17,7 +17,7 @@ fn import(pieces: &[Vec<u8>], history: HistoryLimits) -> Result<Option<Store>, I
     for (index, piece) in pieces.iter().enumerate() {
         assert_eq!(importer.due(), index as u64);
         if let Some(store) = importer.take(piece)? {
-            assert!(matches!(importer.take(piece), Err(_)));
+            assert!(importer.take(piece).is_err());
             return Ok(Some(store));
         }
     }

@@ -22,7 +22,24 @@ pub(super) struct Node {
     left: Link,
     right: Link,
     entry: Entry,
+    /// The beginning of the entry's name. It decides most comparisons without a look at the entry,
+    /// which is elsewhere in memory.
+    key: Key,
     totals: Totals,
+}
+
+/// The first eight bytes of a name, as a number that is in the same order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(u64);
+
+impl Key {
+    fn of(name: &[u8]) -> Key {
+        let mut key = [0; 8];
+        for (to, from) in key.iter_mut().zip(name) {
+            *to = *from;
+        }
+        Key(u64::from_be_bytes(key))
+    }
 }
 
 /// What is in a subtree.
@@ -38,14 +55,22 @@ pub(super) struct Totals {
 
 impl Node {
     fn leaf(entry: Entry) -> Node {
+        let key = Key::of(entry.name().as_bytes());
         let mut node = Node {
             left: None,
             right: None,
             entry,
+            key,
             totals: Totals::default(),
         };
         node.count();
         node
+    }
+
+    /// How a name, whose key is given too, compares to this node's.
+    fn order(&self, name: &[u8], key: Key) -> Ordering {
+        key.cmp(&self.key)
+            .then_with(|| name.cmp(self.entry.name().as_bytes()))
     }
 
     pub(super) fn left(&self) -> &Link {
@@ -91,8 +116,9 @@ pub(super) fn totals(link: &Link) -> Totals {
 /// The entry of this name.
 pub(super) fn find<'a>(link: &'a Link, name: &[u8]) -> Option<&'a Entry> {
     let mut link = link;
+    let key = Key::of(name);
     while let Some(node) = link {
-        match name.cmp(node.entry.name().as_bytes()) {
+        match node.order(name, key) {
             Ordering::Less => link = &node.left,
             Ordering::Greater => link = &node.right,
             Ordering::Equal => return Some(&node.entry),
@@ -123,15 +149,19 @@ pub(super) fn nth(link: &Link, mut n: u64, kind: impl Fn(Totals) -> u64) -> Opti
 ///
 /// Recurses as deep as the tree is high, at most 2.41 times the logarithm of its size.
 pub(super) fn put(link: &mut Link, entry: Entry) {
+    put_leaf(link, Node::leaf(entry));
+}
+
+fn put_leaf(link: &mut Link, leaf: Node) {
     let Some(this) = link else {
-        *link = Some(Arc::new(Node::leaf(entry)));
+        *link = Some(Arc::new(leaf));
         return;
     };
     let node = Arc::make_mut(this);
-    match entry.name().cmp(node.entry.name()) {
-        Ordering::Less => put(&mut node.left, entry),
-        Ordering::Greater => put(&mut node.right, entry),
-        Ordering::Equal => node.entry = entry,
+    match node.order(leaf.entry.name().as_bytes(), leaf.key) {
+        Ordering::Less => put_leaf(&mut node.left, leaf),
+        Ordering::Greater => put_leaf(&mut node.right, leaf),
+        Ordering::Equal => node.entry = leaf.entry,
     }
     balance(this);
 }
@@ -140,11 +170,12 @@ pub(super) fn put(link: &mut Link, entry: Entry) {
 /// exist.
 pub(super) fn entry_mut<'a>(link: &'a mut Link, name: &[u8], change: i64) -> &'a mut Entry {
     let mut link = link;
+    let key = Key::of(name);
     loop {
         let node = Arc::make_mut(link.as_mut().expect("the entry exists"));
         let files = node.totals.files.checked_add_signed(change);
         node.totals.files = files.expect("no fewer than no files");
-        match name.cmp(node.entry.name().as_bytes()) {
+        match node.order(name, key) {
             Ordering::Less => link = &mut node.left,
             Ordering::Greater => link = &mut node.right,
             Ordering::Equal => return &mut node.entry,
@@ -154,11 +185,15 @@ pub(super) fn entry_mut<'a>(link: &'a mut Link, name: &[u8], change: i64) -> &'a
 
 /// Takes the entry of this name out. It must exist.
 pub(super) fn remove(link: &mut Link, name: &[u8]) {
+    remove_key(link, name, Key::of(name));
+}
+
+fn remove_key(link: &mut Link, name: &[u8], key: Key) {
     let this = link.as_mut().expect("the entry exists");
     let node = Arc::make_mut(this);
-    match name.cmp(node.entry.name().as_bytes()) {
-        Ordering::Less => remove(&mut node.left, name),
-        Ordering::Greater => remove(&mut node.right, name),
+    match node.order(name, key) {
+        Ordering::Less => remove_key(&mut node.left, name, key),
+        Ordering::Greater => remove_key(&mut node.right, name, key),
         Ordering::Equal => {
             // The neighbour from the heavier side takes the place; without one the place goes.
             let heavier = totals(&node.left).entries > totals(&node.right).entries;
@@ -168,7 +203,10 @@ pub(super) fn remove(link: &mut Link, name: &[u8]) {
                 take_first(&mut node.right)
             };
             match next {
-                Some(entry) => node.entry = entry,
+                Some(entry) => {
+                    node.key = Key::of(entry.name().as_bytes());
+                    node.entry = entry;
+                }
                 None => {
                     *link = None;
                     return;

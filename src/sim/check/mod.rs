@@ -1,0 +1,37 @@
+//! The checkers, one file for each property. Some look at every turn of every node, the others at
+//! the whole history when a run has ended.
+
+pub mod agreement;
+pub mod counters;
+pub mod linearizability;
+pub mod once;
+pub mod revisions;
+pub mod sequence;
+pub mod watch;
+
+use std::fmt;
+
+/// A rule that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The property, as a sentence.
+    pub property: &'static str,
+    /// How it was broken.
+    pub detail: String,
+}
+
+impl Violation {
+    /// A broken rule.
+    pub fn new(property: &'static str, detail: impl Into<String>) -> Violation {
+        Violation {
+            property,
+            detail: detail.into(),
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "violated: {}: {}", self.property, self.detail)
+    }
+}

@@ -1,0 +1,186 @@
+//! Clients with one task: forming the cluster, watching, closing, recording.
+
+use std::collections::BTreeSet;
+
+use super::{ask, get, set};
+use crate::core::protocol::client::{ErrorCode, REV_CLOBBER, REV_MISSING, Request, Response, Verb};
+use crate::sim::chance::Dice;
+
+/// Creates `/ctl/cal/1` and so on, one by one, and waits until each is taken.
+#[derive(Debug)]
+pub struct Former {
+    members: usize,
+    created: usize,
+    seated: usize,
+}
+
+impl Former {
+    /// For a cluster of this many members, the founder included.
+    pub fn new(members: usize) -> Former {
+        Former {
+            members,
+            created: 0,
+            seated: 0,
+        }
+    }
+
+    /// Whether every slot is taken.
+    pub fn is_done(&self) -> bool {
+        self.seated + 1 >= self.members
+    }
+
+    pub(super) fn next(&mut self) -> Option<Request> {
+        if self.is_done() {
+            None
+        } else if self.created == self.seated {
+            Some(set(self.path(), "", REV_MISSING))
+        } else {
+            Some(get(self.path()))
+        }
+    }
+
+    pub(super) fn ended(&mut self, request: &Request, response: Option<&Response>) {
+        let Some(response) = response else { return };
+        match response.error() {
+            Some(ErrorCode::RevMismatch) => self.created = self.seated + 1,
+            Some(_) => {}
+            None if request.verb == Some(Verb::Set as i32) => self.created = self.seated + 1,
+            None => {
+                let taken = response.value.as_ref().is_some_and(|v| !v.is_empty());
+                self.seated += usize::from(taken);
+            }
+        }
+    }
+
+    fn path(&self) -> String {
+        format!("/ctl/cal/{}", self.seated + 1)
+    }
+}
+
+/// Follows a pattern from some revision on: each WAIT begins right after the last answer, whatever
+/// node it goes to.
+#[derive(Debug)]
+pub struct Watcher {
+    pattern: &'static str,
+    next: i64,
+}
+
+impl Watcher {
+    /// A watcher with a pattern of its own.
+    pub fn new(dice: &mut Dice) -> Watcher {
+        let pattern = *dice.pick(&["/**", "/r/*", "/r/**", "/count/*", "/*/0", "/ctl/**"]);
+        let next = *dice.pick(&[1, 1, 1, 20, 100]);
+        Watcher { pattern, next }
+    }
+
+    /// What it follows, and the revision from which it has seen nothing.
+    pub fn position(&self) -> (&'static str, i64) {
+        (self.pattern, self.next)
+    }
+
+    pub(super) fn next(&mut self) -> Option<Request> {
+        Some(Request {
+            rev: Some(self.next),
+            ..ask(Verb::Wait, self.pattern)
+        })
+    }
+
+    pub(super) fn ended(&mut self, response: Option<&Response>) {
+        if let Some(rev) = response.and_then(|response| response.rev) {
+            self.next = rev.saturating_add(1);
+        }
+    }
+}
+
+/// Writes and reads back, through one node.
+#[derive(Debug)]
+pub struct Closer {
+    path: String,
+    written: Option<i64>,
+    readonly: bool,
+    read: bool,
+}
+
+impl Closer {
+    /// The closer of the node with this number.
+    pub fn new(name: usize) -> Closer {
+        Closer {
+            path: format!("/final/{name}"),
+            written: None,
+            readonly: false,
+            read: false,
+        }
+    }
+
+    /// Whether the node has served it.
+    pub fn is_done(&self) -> bool {
+        self.read
+    }
+
+    /// The revision of its write, if the node took writes.
+    pub fn written(&self) -> Option<i64> {
+        self.written
+    }
+
+    pub(super) fn next(&mut self) -> Option<Request> {
+        if self.read {
+            None
+        } else if self.written.is_none() && !self.readonly {
+            Some(set(self.path.clone(), self.path.clone(), REV_CLOBBER))
+        } else {
+            Some(get(self.path.clone()))
+        }
+    }
+
+    pub(super) fn ended(&mut self, request: &Request, response: Option<&Response>) {
+        let Some(response) = response else { return };
+        match (request.verb == Some(Verb::Set as i32), response.error()) {
+            (true, None) => self.written = response.rev,
+            (true, Some(ErrorCode::Readonly)) => self.readonly = true,
+            (false, None) => self.read = true,
+            (_, Some(_)) => {}
+        }
+    }
+}
+
+/// Reads the events of one node, each by a WAIT of its own, many at a time.
+#[derive(Debug)]
+pub struct Recorder {
+    todo: BTreeSet<i64>,
+    open: BTreeSet<i64>,
+}
+
+impl Recorder {
+    /// Requests that it has open at a time.
+    pub const WINDOW: usize = 64;
+
+    /// Reads the revisions from `first` to `last`.
+    pub fn new(first: i64, last: i64) -> Recorder {
+        Recorder {
+            todo: (first..=last).collect(),
+            open: BTreeSet::new(),
+        }
+    }
+
+    /// Whether every revision has been read.
+    pub fn is_done(&self) -> bool {
+        self.todo.is_empty() && self.open.is_empty()
+    }
+
+    pub(super) fn next(&mut self) -> Option<Request> {
+        let rev = self.todo.pop_first()?;
+        self.open.insert(rev);
+        Some(Request {
+            rev: Some(rev),
+            ..ask(Verb::Wait, "/**")
+        })
+    }
+
+    pub(super) fn ended(&mut self, request: &Request, response: Option<&Response>) {
+        let rev = request.rev.unwrap_or_default();
+        self.open.remove(&rev);
+        if response.is_none_or(|response| response.error().is_some()) {
+            self.todo.insert(rev);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The clock of one process: its own offset, its own pace, and jumps forward. Never backward, as
+//! the operating system promises of a monotonic clock.
+
+use std::time::Duration;
+
+use crate::core::env::Time;
+
+/// Maps simulated time to what one process takes it for.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    /// Simulated time from which the following holds.
+    since: Time,
+    /// What the process took `since` for.
+    shown: Time,
+    /// Its microseconds for each million of simulated ones.
+    pace_ppm: u64,
+}
+
+impl Clock {
+    /// A clock that shows `shown` at `since`.
+    pub fn new(since: Time, shown: Time, pace_ppm: u64) -> Clock {
+        assert!(
+            pace_ppm > 0,
+            "a clock that stands still never wakes anybody"
+        );
+        Clock {
+            since,
+            shown,
+            pace_ppm,
+        }
+    }
+
+    /// What the process takes this moment for.
+    pub fn show(&self, now: Time) -> Time {
+        let gone = u128::from(now.0.saturating_sub(self.since.0));
+        let local = gone * u128::from(self.pace_ppm) / 1_000_000;
+        Time(self.shown.0.saturating_add(local as u64))
+    }
+
+    /// The first moment at which the process sees at least `local`.
+    pub fn when(&self, local: Time) -> Time {
+        let gone = u128::from(local.0.saturating_sub(self.shown.0));
+        let real = (gone * 1_000_000).div_ceil(u128::from(self.pace_ppm));
+        let real = u64::try_from(real).unwrap_or(u64::MAX);
+        Time(self.since.0.saturating_add(real))
+    }
+
+    /// From `now` on, the clock is ahead by this much more.
+    pub fn jump(&mut self, now: Time, ahead: Duration) {
+        self.shown = self.show(now) + ahead;
+        self.since = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wake_up_is_never_early_and_jumps_bring_it_forward() {
+        for pace in [500_000, 999_900, 1_000_000, 1_000_100, 3_000_000] {
+            let mut clock = Clock::new(Time(1_000), Time(77), pace);
+            let local = Time(12_345);
+            let real = clock.when(local);
+            assert!(clock.show(real) >= local);
+            assert!(clock.show(Time(real.0 - 1)) < local);
+            clock.jump(Time(2_000), Duration::from_micros(5_000));
+            assert!(clock.when(local) < real);
+            assert!(clock.show(Time(2_000)).0 >= 5_077);
+        }
+    }
+}

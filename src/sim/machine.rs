@@ -1,0 +1,83 @@
+//! The seam between the simulator and what it runs: the real node, or a stand-in that tests the
+//! harness itself.
+
+use crate::core::consensus::Slot;
+use crate::core::env::{Env, Input};
+use crate::core::id::{NodeId, Rev};
+use crate::core::node::{Config, Node};
+use crate::core::protocol::peer::Digest;
+
+/// A state machine that behaves as a node.
+pub trait Machine: Sized {
+    /// What all machines of one run share besides messages. Nothing, for the real node.
+    type Shared;
+
+    /// A machine at the beginning of its life.
+    fn new(config: Config, shared: &Self::Shared) -> Self;
+
+    /// Takes one input.
+    fn handle(&mut self, input: Input, env: &mut impl Env);
+
+    /// Ends a group of inputs that were ready together.
+    fn flush(&mut self, env: &mut impl Env);
+
+    /// Whether clients may be let in.
+    fn is_ready(&self) -> bool;
+
+    /// What the checkers may see of its state without asking as a client would. `None` where the
+    /// machine does not show it, or is not ready: then the checks that need it have no say.
+    fn view(&self) -> Option<View>;
+
+    /// The members of each configuration that may decide slots which are not applied here. Empty
+    /// where the machine does not show it.
+    fn member_sets(&self) -> Vec<Vec<NodeId>>;
+}
+
+/// What a machine shows of its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The last slot applied.
+    pub applied: Slot,
+    /// The digest of the state after it.
+    pub digest: Digest,
+    /// The revision there.
+    pub rev: Rev,
+}
+
+impl Machine for Node {
+    type Shared = ();
+
+    fn new(config: Config, _shared: &()) -> Node {
+        Node::new(config)
+    }
+
+    fn handle(&mut self, input: Input, env: &mut impl Env) {
+        Node::handle(self, input, env);
+    }
+
+    fn flush(&mut self, env: &mut impl Env) {
+        Node::flush(self, env);
+    }
+
+    fn is_ready(&self) -> bool {
+        Node::is_ready(self)
+    }
+
+    fn view(&self) -> Option<View> {
+        self.state()?;
+        Some(View {
+            applied: self.applied(),
+            digest: self.digest(),
+            rev: self.rev(),
+        })
+    }
+
+    fn member_sets(&self) -> Vec<Vec<NodeId>> {
+        let Some(state) = self.state() else {
+            return Vec::new();
+        };
+        let first = state.applied().next();
+        let covering = state.epochs().covering(first, first.plus(state.alpha()));
+        covering.map(|epoch| epoch.members.clone()).collect()
+    }
+}

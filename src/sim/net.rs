@@ -1,0 +1,222 @@
+//! The network between hosts: how long messages travel, which are lost or doubled, who is cut off
+//! from whom, and the state of each connection.
+
+use std::time::Duration;
+
+use super::chance::{Chance, Dice, What, is_hit};
+use super::params::{NetParams, micros};
+use super::process::{HostId, Pid};
+use crate::core::env::Time;
+
+/// Largest power of two by which the tail of the delays stretches the spread.
+const TAIL_POWER_MAX: u32 = 10;
+
+/// The network.
+#[derive(Debug)]
+pub struct Net {
+    /// How it behaves.
+    pub params: NetParams,
+    chance: Chance,
+    /// `cuts[a][b]`: how many faults keep messages from host `a` to host `b` from arriving.
+    cuts: Vec<Vec<u32>>,
+    /// `links[a][b]`: the connection that process `a` opened to process `b`.
+    links: Vec<Vec<Link>>,
+}
+
+/// A connection that one process opened to another; it carries messages one way.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Its state.
+    pub state: State,
+    /// How often it has been opened.
+    pub epoch: u32,
+    /// Messages sent so far, over all epochs.
+    sent: u64,
+    /// When the latest message arrives.
+    last_arrival: Time,
+    loss: Dice,
+    duplicate: Dice,
+    delay: Dice,
+}
+
+/// The state of a connection, as its opener sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not open.
+    Down,
+    /// Open.
+    Up,
+    /// Seems open; whatever is sent vanishes.
+    Hole,
+}
+
+/// Times at which the copies of one message arrive: none when it is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrivals(pub [Option<Time>; 2]);
+
+impl Net {
+    /// A network without hosts.
+    pub fn new(params: NetParams, chance: Chance) -> Net {
+        Net {
+            params,
+            chance,
+            cuts: Vec::new(),
+            links: Vec::new(),
+        }
+    }
+
+    /// Makes room for a host.
+    pub fn add_host(&mut self) {
+        let hosts = self.cuts.len() + 1;
+        self.cuts.push(Vec::new());
+        for row in &mut self.cuts {
+            row.resize(hosts, 0);
+        }
+    }
+
+    /// Makes room for a process.
+    pub fn add_process(&mut self) {
+        let count = self.links.len() + 1;
+        self.links.push(Vec::new());
+        for (from, row) in self.links.iter_mut().enumerate() {
+            for to in row.len()..count {
+                row.push(Link::new(&self.chance, from, to));
+            }
+        }
+    }
+
+    /// Keeps messages from `from` to `to` from arriving, until as many calls of `mend` follow.
+    pub fn cut(&mut self, from: HostId, to: HostId) {
+        self.cuts[from][to] += 1;
+    }
+
+    /// Takes one cut back.
+    pub fn mend(&mut self, from: HostId, to: HostId) {
+        self.cuts[from][to] = self.cuts[from][to].saturating_sub(1);
+    }
+
+    /// Takes all cuts between two hosts back, for both directions.
+    pub fn mend_all(&mut self, a: HostId, b: HostId) {
+        self.cuts[a][b] = 0;
+        self.cuts[b][a] = 0;
+    }
+
+    /// Whether messages from `from` to `to` vanish.
+    pub fn is_cut(&self, from: HostId, to: HostId) -> bool {
+        self.cuts[from][to] > 0
+    }
+
+    /// The connection from one process to another.
+    pub fn link(&mut self, from: Pid, to: Pid) -> &mut Link {
+        &mut self.links[from][to]
+    }
+
+    /// The state of the connection from one process to another.
+    pub fn state(&self, from: Pid, to: Pid) -> State {
+        self.links[from][to].state
+    }
+
+    /// When a message that leaves at `leaves` arrives, if it does.
+    pub fn transmit(&mut self, from: Pid, to: Pid, leaves: Time) -> Arrivals {
+        let params = &self.params;
+        let link = &mut self.links[from][to];
+        let number = link.sent;
+        link.sent += 1;
+        if link.state != State::Up || is_hit(link.loss.at(number), params.loss_ppm) {
+            return Arrivals([None; 2]);
+        }
+        let mut delays = link.delay.within(number);
+        let mut first = leaves + params.delay(&mut delays);
+        if params.ordered {
+            first = first.max(link.last_arrival);
+            link.last_arrival = first;
+        }
+        let doubled = is_hit(link.duplicate.at(number), params.duplicate_ppm);
+        let second = doubled.then(|| leaves + params.delay(&mut delays));
+        Arrivals([Some(first), second])
+    }
+}
+
+impl NetParams {
+    /// How long one message travels.
+    pub fn delay(&self, dice: &mut Dice) -> Duration {
+        let spread = self.delay_spread.as_micros() as u64;
+        let mut delay = dice.below(spread + 1);
+        if self.tail_ppm > 0 && dice.hit(self.tail_ppm) {
+            let power = (1 + dice.draw().trailing_zeros()).min(TAIL_POWER_MAX);
+            delay += spread << power;
+        }
+        self.delay_min + micros(delay)
+    }
+}
+
+impl Link {
+    fn new(chance: &Chance, from: Pid, to: Pid) -> Link {
+        let who = (from as u64) << 32 | to as u64;
+        Link {
+            state: State::Down,
+            epoch: 0,
+            sent: 0,
+            last_arrival: Time::default(),
+            loss: chance.dice(What::Loss, who),
+            duplicate: chance.dice(What::Duplicate, who),
+            delay: chance.dice(What::Delay, who),
+        }
+    }
+
+    /// Opens the connection.
+    pub fn open(&mut self, now: Time) {
+        assert_eq!(self.state, State::Down, "a connection is opened once");
+        self.state = State::Up;
+        self.epoch += 1;
+        self.last_arrival = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::params::Params;
+
+    fn net(change: impl FnOnce(&mut NetParams)) -> Net {
+        let chance = Chance::new(3);
+        let mut params = Params::draw(&chance).net;
+        params.loss_ppm = 0;
+        params.duplicate_ppm = 0;
+        params.tail_ppm = 0;
+        change(&mut params);
+        let mut net = Net::new(params, chance);
+        for _ in 0..2 {
+            net.add_host();
+            net.add_process();
+        }
+        net.link(0, 1).open(Time(0));
+        net
+    }
+
+    #[test]
+    fn an_ordered_connection_keeps_the_order_and_others_do_not() {
+        for ordered in [true, false] {
+            let mut net = net(|params| params.ordered = ordered);
+            let times: Vec<_> = (0..200)
+                .map(|n| net.transmit(0, 1, Time(n)).0[0].expect("nothing is lost"))
+                .collect();
+            assert_eq!(times.is_sorted(), ordered);
+        }
+    }
+
+    #[test]
+    fn loss_duplication_and_holes() {
+        let count = |net: &mut Net| -> usize {
+            let arrivals = (0..1000).map(|n| net.transmit(0, 1, Time(n)));
+            arrivals.map(|a| a.0.iter().flatten().count()).sum()
+        };
+        let lossy = count(&mut net(|params| params.loss_ppm = 300_000));
+        assert!((600..800).contains(&lossy), "{lossy}");
+        let doubled = count(&mut net(|params| params.duplicate_ppm = 300_000));
+        assert!((1200..1400).contains(&doubled), "{doubled}");
+        let mut hole = net(|_| {});
+        hole.link(0, 1).state = State::Hole;
+        assert_eq!(count(&mut hole), 0);
+    }
+}

@@ -1,0 +1,184 @@
+//! What one run is made of: every size, limit and fault is drawn from the seed (swarm testing).
+//!
+//! Each fault is absent from a third of the runs or more, since some bugs need its absence.
+
+use std::time::Duration;
+
+use super::chance::{Chance, Dice, What};
+use super::disk::Manner;
+use crate::core::consensus::BatchLimits;
+use crate::core::node::Tuning;
+
+/// Operations of clients in a storm, more or less: most bugs need few.
+const OPERATIONS: u64 = 2_000;
+
+/// What one run is made of.
+#[derive(Clone, Debug)]
+pub struct Params {
+    /// Members to be seated, the founder included.
+    pub members: usize,
+    /// Processes beyond those.
+    pub standbys: usize,
+    /// How long faults are injected.
+    pub storm: Duration,
+    /// Silence after which a member is evicted.
+    pub timeout: Duration,
+    /// How often members report.
+    pub pulse: Duration,
+    /// How long a node lets a client wait for the cluster.
+    pub request_timeout: Duration,
+    /// How nodes batch, and how far ahead configurations are fixed.
+    pub tuning: Tuning,
+    /// The network between processes.
+    pub net: NetParams,
+    /// Time for which a process collects inputs before it handles them as one group.
+    pub group: Duration,
+    /// Time that handling a group takes on a process that is not slow.
+    pub compute: Duration,
+    /// The disks.
+    pub disk: Manner,
+    /// Largest deviation of a clock's pace, in millionths.
+    pub drift_ppm: u64,
+    /// Clients that read and write at random.
+    pub mixed: usize,
+    /// Clients that count.
+    pub counters: usize,
+    /// Clients that append to lists.
+    pub listers: usize,
+    /// Clients that watch.
+    pub watchers: usize,
+    /// Longest pause of a client between two requests.
+    pub think: Duration,
+    /// Files that the clients of one kind share.
+    pub keys: u64,
+    /// How long a client waits for an answer before it goes elsewhere.
+    pub patience: Duration,
+    /// Time between two faults, on average.
+    pub fault_gap: Duration,
+    /// How likely each kind of fault is, in the order of [`super::nemesis::FAULTS`].
+    pub fault_weights: Vec<u64>,
+}
+
+/// The network between processes.
+#[derive(Clone, Debug)]
+pub struct NetParams {
+    /// Shortest time that a message travels.
+    pub delay_min: Duration,
+    /// How much longer it may take, evenly spread.
+    pub delay_spread: Duration,
+    /// Messages in a million that take far longer: twice the spread with probability 1/2, four
+    /// times with 1/4, and so on up to 2^10.
+    pub tail_ppm: u32,
+    /// Messages in a million that are lost.
+    pub loss_ppm: u32,
+    /// Messages in a million that arrive twice.
+    pub duplicate_ppm: u32,
+    /// Whether messages of one connection arrive in the order in which they were sent.
+    pub ordered: bool,
+    /// Every how many messages one is decoded from its bytes; the others arrive as they were sent.
+    /// Each is encoded, for the trace.
+    pub decode_every: u64,
+    /// Connections in a million that break without telling when the other end dies.
+    pub half_open_ppm: u32,
+    /// Longest time until a connection that carries nothing any more is given up.
+    pub keepalive: Duration,
+}
+
+impl Params {
+    /// The parameters of a seed.
+    pub fn draw(chance: &Chance) -> Params {
+        let dice = &mut chance.dice(What::Swarm, 0);
+        let members = *dice.pick(&[1, 3, 3, 3, 3, 5, 5, 7]);
+        let timeout = micros(dice.magnitude(600_000, 5_000_000));
+        let sometimes = |dice: &mut Dice, most: u64| match dice.below(5) {
+            0 | 1 => 0,
+            _ => 1 + dice.below(most),
+        };
+        let net = NetParams::draw(&mut chance.dice(What::Swarm, 1));
+        let tuning = draw_tuning(&mut chance.dice(What::Swarm, 3));
+        let storm = dice.magnitude(300_000, 6_000_000);
+        let (mixed, counters) = (dice.between(1, 5), sometimes(dice, 3));
+        let (listers, watchers) = (sometimes(dice, 3), sometimes(dice, 3));
+        // Clients that never rest would make long storms many times longer than short ones.
+        let busy = (mixed + counters + listers) * 2 * storm / OPERATIONS;
+        Params {
+            members,
+            standbys: dice.below(5) as usize,
+            storm: micros(storm),
+            timeout,
+            pulse: micros(dice.between(timeout.as_micros() as u64 / 8, 1_000_000)),
+            request_timeout: micros(dice.magnitude(1_000_000, 8_000_000)),
+            tuning,
+            net,
+            group: micros(*dice.pick(&[0, 0, 10, 100, 500])),
+            compute: micros(dice.between(2, 40)),
+            disk: match dice.below(4) {
+                0 => Manner::Syncs(micros(dice.magnitude(50, 4_000))),
+                _ => Manner::AtOnce,
+            },
+            drift_ppm: *dice.pick(&[0, 100, 10_000, 200_000]),
+            mixed: mixed as usize,
+            counters: counters as usize,
+            listers: listers as usize,
+            watchers: watchers as usize,
+            think: micros(dice.magnitude(500, 60_000).max(busy)),
+            keys: dice.between(1, 8),
+            patience: micros(dice.magnitude(500_000, 10_000_000)),
+            fault_gap: micros(dice.magnitude(20_000, 800_000)),
+            fault_weights: super::nemesis::FAULTS
+                .iter()
+                .map(|_| sometimes(dice, 8))
+                .collect(),
+        }
+    }
+
+    /// How long the core may take, once healed, to answer everybody and to agree.
+    pub fn liveness_bound(&self) -> Duration {
+        10 * self.timeout + 10 * self.net.keepalive.max(self.patience)
+    }
+}
+
+fn draw_tuning(dice: &mut Dice) -> Tuning {
+    let usual = Tuning::default();
+    Tuning {
+        // At least twice the members that a run has at most.
+        alpha: *dice.pick(&[14, 16, 32, 64, usual.alpha]),
+        batch: BatchLimits {
+            commands: *dice.pick(&[1, 2, 16, usual.batch.commands]),
+            bytes: *dice.pick(&[1, 300, 8 << 10, usual.batch.bytes]),
+        },
+        writes_open_max: *dice.pick(&[2, 16, usual.writes_open_max, usual.writes_open_max]),
+    }
+}
+
+impl NetParams {
+    fn draw(dice: &mut Dice) -> NetParams {
+        let (delay_min, spread_max) = *dice.pick(&[
+            (30, 200),
+            (30, 200),
+            (60, 3_000),
+            (500, 20_000),
+            (10_000, 60_000),
+        ]);
+        let rare = |dice: &mut Dice, most: u64| match dice.below(3) {
+            0 | 1 => 0,
+            _ => dice.magnitude(1_000, most) as u32,
+        };
+        NetParams {
+            delay_min: micros(delay_min),
+            delay_spread: micros(dice.between(1, spread_max)),
+            tail_ppm: rare(dice, 100_000),
+            loss_ppm: rare(dice, 250_000),
+            duplicate_ppm: rare(dice, 200_000),
+            ordered: dice.hit(400_000),
+            decode_every: *dice.pick(&[1, 1, 8]),
+            half_open_ppm: *dice.pick(&[0, 300_000, 1_000_000]),
+            keepalive: micros(dice.magnitude(200_000, 3_000_000)),
+        }
+    }
+}
+
+/// A span of microseconds.
+pub const fn micros(count: u64) -> Duration {
+    Duration::from_micros(count)
+}

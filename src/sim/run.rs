@@ -1,0 +1,350 @@
+//! One run: a cluster is formed, goes through a storm of faults, and must then serve again.
+//!
+//! 1. *Forming*, as operators do it: the first process founds the cluster, the others join through
+//!    it, a client creates an empty `/ctl/cal/<n>` for each further member, standbys claim them.
+//! 2. *Storm*: clients work, the nemesis strikes.
+//! 3. *Core*: a random majority of every configuration in force is healed, with some standbys;
+//!    everything else is frozen as it is, for ever. All open requests on the core must end, each
+//!    node of the core must serve a write (unless it is a standby) and a linearizable read, and all
+//!    must tell the events up to the last answered revision, within a stated time.
+//! 4. *Judgement*: the checkers look at the whole history.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use super::chance::{Dice, What};
+use super::check::{Violation, counters, linearizability, once, revisions, sequence, watch};
+use super::client::{Closer, Former, Increment, Mixed, Recorder, Role, Style, Watcher};
+use super::machine::Machine;
+use super::params::micros;
+use super::process::Pid;
+use super::world::{Happening, Narrator, Stats, World};
+use crate::core::env::Time;
+
+/// Time that forming a cluster may take when nothing fails but single messages.
+const FORMING_MAX: Duration = Duration::from_secs(120);
+/// How often the progress of a phase is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// Events after which a run counts as running away: a hundred times a usual one.
+const EVENTS_MAX: u64 = 20_000_000;
+/// Revisions that the recorders of all nodes but one read; one node tells all of them.
+const TAIL_REVS: i64 = 100;
+
+/// The liveness property, as a sentence.
+pub const LIVENESS: &str = "a healed core serves everybody and agrees within the bound";
+/// Nodes don't fail on their own.
+pub const NO_PANIC: &str = "no node panics";
+
+/// How a run went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// The rule that was broken, if one was.
+    pub violation: Option<Violation>,
+    /// Whether the core could not be expected to live: the storm took a majority away.
+    pub excused: bool,
+    /// The hash of everything that happened, as text.
+    pub trace: String,
+    /// Events.
+    pub events: u64,
+    /// Simulated time.
+    pub simulated: Duration,
+    /// Revisions that were judged.
+    pub revisions: u64,
+    /// Operations of clients.
+    pub operations: u64,
+    /// Counts.
+    pub stats: Stats,
+}
+
+/// Runs one seed. A panic in the machine is caught and reported like any other broken rule.
+pub fn run<M: Machine>(seed: u64, shared: M::Shared, narrator: Option<Narrator>) -> Report {
+    let mut world: World<M> = World::new(seed, shared, narrator);
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let mut run = Run {
+            world: &mut world,
+            revisions: 0,
+            excused: false,
+        };
+        let result = run.all();
+        (run.excused, run.revisions, result)
+    }));
+    let (excused, revisions, result) = result.unwrap_or_else(|panic| {
+        let violation = Violation::new(NO_PANIC, text_of(&*panic));
+        (false, 0, Err(violation))
+    });
+    Report {
+        seed,
+        violation: result.err(),
+        excused,
+        trace: world.trace.to_string(),
+        events: world.trace.events(),
+        simulated: world.now.since(Time(0)),
+        revisions,
+        operations: world.history.len() as u64,
+        stats: world.stats,
+    }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without words".to_owned())
+}
+
+struct Run<'a, M: Machine> {
+    world: &'a mut World<M>,
+    revisions: u64,
+    excused: bool,
+}
+
+impl<M: Machine> Run<'_, M> {
+    fn all(&mut self) -> Result<(), Violation> {
+        self.form()?;
+        self.storm()?;
+        let Some(core) = self.choose_core() else {
+            self.excused = true;
+            return Ok(());
+        };
+        let last = self.prove_liveness(core)?;
+        self.judge(last)
+    }
+
+    /// Looks from time to time until something is so.
+    fn until(
+        &mut self,
+        deadline: Time,
+        what: &str,
+        mut is_so: impl FnMut(&World<M>) -> bool,
+    ) -> Result<(), Violation> {
+        while !is_so(self.world) {
+            if self.world.now >= deadline {
+                let detail = format!("{what}, at {} ms", self.world.now.0 / 1000);
+                return Err(Violation::new(LIVENESS, detail));
+            }
+            self.advance(LOOK)?;
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, span: Duration) -> Result<(), Violation> {
+        let until = self.world.now + span;
+        self.world.run_until(until);
+        if let Some(violation) = self.world.violation.clone() {
+            return Err(violation);
+        }
+        if self.world.trace.events() > EVENTS_MAX {
+            let detail = format!("more than {EVENTS_MAX} events");
+            return Err(Violation::new("a run comes to an end", detail));
+        }
+        Ok(())
+    }
+
+    fn form(&mut self) -> Result<(), Violation> {
+        let world = &mut *self.world;
+        let founder = world.add_host();
+        world.start(founder);
+        for _ in 1..world.params.members + world.params.standbys {
+            let host = world.add_host();
+            world.start(host);
+        }
+        let former = Former::new(world.params.members);
+        let actor = world.add_actor(Role::Former(former), None);
+        let deadline = world.now + FORMING_MAX;
+        let formed = |world: &World<M>| {
+            let seated = matches!(&world.actors[actor].role, Role::Former(f) if f.is_done());
+            seated && world.alive().all(|pid| world.processes[pid].ready)
+        };
+        self.until(deadline, "the cluster is not formed", formed)
+    }
+
+    fn storm(&mut self) -> Result<(), Violation> {
+        let world = &mut *self.world;
+        let params = world.params.clone();
+        let mut dice = world.chance.dice(What::Swarm, 2);
+        for name in 0..params.mixed {
+            let mixed = Mixed::new(name, params.keys, &mut dice);
+            world.add_actor(Role::Mixed(mixed), None);
+        }
+        for (style, count) in [
+            (Style::Count, params.counters),
+            (Style::List, params.listers),
+        ] {
+            for _ in 0..count {
+                let name = world.actors.len();
+                let key = dice.below(params.keys);
+                let increment = Increment::new(style, key, name);
+                world.add_actor(Role::Increment(increment), None);
+            }
+        }
+        for _ in 0..params.watchers {
+            let watcher = Watcher::new(&mut dice);
+            world.add_actor(Role::Watcher(watcher), None);
+        }
+        world.queue.push(world.now, Happening::Strike { n: 0 });
+        self.advance(params.storm)
+    }
+
+    /// A random majority of every configuration that may still decide a slot, and some standbys.
+    /// `None` when no such majority lives.
+    fn choose_core(&mut self) -> Option<Vec<Pid>> {
+        let world = &*self.world;
+        let dice = &mut world.chance.dice(What::Core, 0);
+        let applied = |pid: &Pid| {
+            let machine = world.processes[*pid].machine.as_ref();
+            machine.and_then(M::view).map(|view| view.applied)
+        };
+        let furthest = world.alive().max_by_key(applied)?;
+        let machine = world.processes[furthest].machine.as_ref()?;
+        let mut core = Vec::new();
+        for mut set in machine.member_sets() {
+            dice.shuffle(&mut set);
+            set.sort_by_key(|id| world.by_id.get(id).is_none_or(|pid| !core.contains(pid)));
+            let live = set.iter().filter_map(|id| world.by_id.get(id));
+            let live = live.filter(|pid| world.processes[**pid].is_alive());
+            let chosen: Vec<Pid> = live.copied().take(set.len() / 2 + 1).collect();
+            if chosen.len() <= set.len() / 2 {
+                return None;
+            }
+            core.extend(chosen);
+        }
+        let shows_members = !core.is_empty();
+        core.extend(
+            world
+                .alive()
+                .filter(|_| !shows_members || dice.hit(300_000)),
+        );
+        core.sort_unstable();
+        core.dedup();
+        Some(core)
+    }
+
+    fn prove_liveness(&mut self, core: Vec<Pid>) -> Result<i64, Violation> {
+        let world = &mut *self.world;
+        let mut dice = world.chance.dice(What::Core, 1);
+        world.note(usize::MAX, || format!("the core is {core:?}"));
+        world.heal_core(core.clone());
+        self.freeze_rest(&mut dice);
+        let world = &mut *self.world;
+        for actor in &mut world.actors {
+            actor.stopped = true;
+        }
+        let deadline = world.now + world.params.liveness_bound();
+        let is_idle = |world: &World<M>| {
+            let mut actors = world.actors.iter();
+            actors.all(|actor| actor.role.is_final() || actor.open.is_empty())
+        };
+        self.until(deadline, "requests on the core are still open", is_idle)?;
+        let closers: Vec<usize> = core.iter().map(|pid| self.add_closer(*pid)).collect();
+        let closed = |world: &World<M>| closers.iter().all(|a| is_closed(world, *a));
+        self.until(deadline, "a node of the core does not serve", closed)?;
+        let written = closers
+            .iter()
+            .filter_map(|a| match &self.world.actors[*a].role {
+                Role::Closer(closer) => closer.written(),
+                _ => None,
+            });
+        if written.max().is_none() {
+            let detail = "no node of the core takes writes";
+            return Err(Violation::new(LIVENESS, detail));
+        }
+        let last = self.last_revision();
+        let chronicler = *dice.pick(&core);
+        for pid in core {
+            let first = if pid == chronicler {
+                1
+            } else {
+                (last - TAIL_REVS).max(1)
+            };
+            let recorder = Role::Recorder(Recorder::new(first, last));
+            self.world.add_actor(recorder, Some(pid));
+        }
+        let recorded = |world: &World<M>| {
+            world.actors.iter().all(|actor| match &actor.role {
+                Role::Recorder(recorder) => recorder.is_done(),
+                _ => true,
+            })
+        };
+        self.until(
+            deadline,
+            "a node of the core does not tell all events",
+            recorded,
+        )?;
+        Ok(last)
+    }
+
+    /// What is outside the core stays as it is, dies, or is cut off for good.
+    fn freeze_rest(&mut self, dice: &mut Dice) {
+        let world = &mut *self.world;
+        let fate = dice.below(3);
+        let rest: Vec<Pid> = world
+            .alive()
+            .filter(|pid| !world.core.contains(pid))
+            .collect();
+        for pid in rest {
+            let host = world.processes[pid].host;
+            match fate {
+                0 => {}
+                1 => world.crash(pid),
+                _ => {
+                    for other in 0..world.hosts.len() {
+                        world.net.cut(host, other);
+                        world.net.cut(other, host);
+                    }
+                }
+            }
+        }
+    }
+
+    fn add_closer(&mut self, pid: Pid) -> usize {
+        self.world
+            .add_actor(Role::Closer(Closer::new(pid)), Some(pid))
+    }
+
+    /// The latest revision that any client has been told.
+    fn last_revision(&self) -> i64 {
+        let answers = self.world.history.iter().filter_map(|o| o.answer.as_ref());
+        answers
+            .filter_map(|(_, response)| response.rev)
+            .max()
+            .unwrap_or(0)
+    }
+
+    fn judge(&mut self, last: i64) -> Result<(), Violation> {
+        self.watchers_have_caught_up(last)?;
+        let world = &*self.world;
+        let is_recorder = |actor: usize| matches!(world.actors[actor].role, Role::Recorder(_));
+        let model = sequence::assemble(&world.history, is_recorder, last)?;
+        self.revisions = model.rev() as u64;
+        watch::check(&world.history, &model)?;
+        once::check(&world.history, &model)?;
+        counters::check(&world.history, &model, world.params.keys)?;
+        revisions::check_sessions(&world.history, last)?;
+        linearizability::check(&world.history, &model)
+    }
+
+    /// Watchers are on the core by now; what they wait for must not have happened already.
+    fn watchers_have_caught_up(&mut self, last: i64) -> Result<(), Violation> {
+        self.advance(self.world.params.timeout + micros(500_000))?;
+        let world = &*self.world;
+        let is_recorder = |actor: usize| matches!(world.actors[actor].role, Role::Recorder(_));
+        let model = sequence::assemble(&world.history, is_recorder, last)?;
+        for (actor, one) in world.actors.iter().enumerate() {
+            let Role::Watcher(watcher) = &one.role else {
+                continue;
+            };
+            let (pattern, next) = watcher.position();
+            if let Some(rev) = model.first_match(pattern.as_bytes(), next) {
+                let detail = format!("client {actor} still waits for {pattern} at rev {rev}");
+                return Err(Violation::new(watch::PROPERTY, detail));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_closed<M: Machine>(world: &World<M>, actor: usize) -> bool {
+    matches!(&world.actors[actor].role, Role::Closer(closer) if closer.is_done())
+}

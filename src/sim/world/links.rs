@@ -1,0 +1,214 @@
+//! Connections between processes, as a runtime on TCP keeps them.
+//!
+//! A process has a connection of its own to each process in its address book; it carries messages
+//! one way. Whoever is connected to learns the address of who did, and connects back. A broken
+//! connection is told with `Unlinked` and made again with growing pauses; one through a cut is told
+//! broken only after a while, and one to a dead host sometimes, too.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{AT_ONCE, Happening, World};
+use crate::core::env::{Input, Time};
+use crate::core::protocol::peer::{Message, decode, encode};
+use crate::sim::machine::Machine;
+use crate::sim::net::State;
+use crate::sim::params::micros;
+use crate::sim::process::{HostId, Outgoing, Pid};
+use crate::sim::trace::{Kind, digest};
+
+/// A message on its way.
+pub enum Parcel {
+    /// Its bytes, decoded on arrival.
+    Bytes(Rc<[u8]>),
+    /// The message itself.
+    Plain(Rc<Message>),
+}
+
+/// Shortest and longest pause before a failed connection is tried again.
+const REDIAL: (u64, u64) = (20_000, 800_000);
+
+impl<M: Machine> World<M> {
+    /// Sends a message to every addressee that there is a connection to.
+    pub(super) fn send(&mut self, from: Pid, outgoing: &Outgoing, leaves: Time) {
+        self.buffer.clear();
+        encode(&outgoing.message, &mut self.buffer);
+        self.trace
+            .add(self.now, from, Kind::Send, digest(&self.buffer));
+        self.note(from, || {
+            let to: Vec<_> = outgoing.to.iter().map(|id| format!("{id:.4}")).collect();
+            format!("sends to {} {:?}", to.join(","), outgoing.message)
+        });
+        let sent = self.trace.events();
+        let parcel = if sent.is_multiple_of(self.net.params.decode_every) {
+            Parcel::Bytes(self.buffer.as_slice().into())
+        } else {
+            Parcel::Plain(Rc::new(outgoing.message.clone()))
+        };
+        for id in &outgoing.to {
+            let Some(to) = self.by_id.get(id).copied() else {
+                continue;
+            };
+            if to == from || self.is_cut_between(from, to) {
+                continue;
+            }
+            for at in self.net.transmit(from, to, leaves).0.into_iter().flatten() {
+                let parcel = match &parcel {
+                    Parcel::Bytes(bytes) => Parcel::Bytes(Rc::clone(bytes)),
+                    Parcel::Plain(message) => Parcel::Plain(Rc::clone(message)),
+                };
+                self.queue.push(at, Happening::Arrive { from, to, parcel });
+            }
+        }
+    }
+
+    pub(super) fn on_arrive(&mut self, from: Pid, to: Pid, parcel: Parcel) {
+        if !self.processes[to].is_alive() || self.is_cut_between(from, to) {
+            return;
+        }
+        self.stats.messages += 1;
+        let message = match parcel {
+            Parcel::Bytes(bytes) => decode(&bytes).expect("what a node sends can be decoded"),
+            Parcel::Plain(message) => Rc::unwrap_or_clone(message),
+        };
+        self.trace.add(self.now, to, Kind::Arrive, from as u64);
+        let from = self.processes[from].id;
+        let inbox = &mut self.processes[to].inbox;
+        inbox.push_back(Input::Peer { from, message });
+        self.take_turn_soon(to);
+    }
+
+    fn is_cut_between(&self, from: Pid, to: Pid) -> bool {
+        let host = |pid: Pid| self.processes[pid].host;
+        self.net.is_cut(host(from), host(to))
+    }
+
+    /// A process connects to a host, unless it is about to already.
+    pub(super) fn dial_soon(&mut self, from: Pid, host: HostId) {
+        if self.processes[from].host == host || !self.processes[from].dialing.insert(host) {
+            return;
+        }
+        let dice = &mut self.processes[from].dial_dice;
+        let delay = 2 * self.net.params.delay(dice);
+        self.queue
+            .push(self.now + delay, Happening::Dial { from, host });
+    }
+
+    fn dial_later(&mut self, from: Pid, host: HostId) {
+        if self.processes[from].host == host || !self.processes[from].dialing.insert(host) {
+            return;
+        }
+        let pause = self.processes[from].dial_dice.magnitude(REDIAL.0, REDIAL.1);
+        self.queue
+            .push(self.now + micros(pause), Happening::Dial { from, host });
+    }
+
+    pub(super) fn on_dial(&mut self, from: Pid, host: HostId) {
+        let process = &mut self.processes[from];
+        process.dialing.remove(&host);
+        if !process.is_alive() {
+            return;
+        }
+        let here = process.host;
+        let answers = |pid: &Pid| {
+            let paused = [*pid, from].map(|pid| self.processes[pid].paused_until > self.now);
+            paused == [false, false] && !self.net.is_cut(here, host) && !self.net.is_cut(host, here)
+        };
+        match self.listening[host].filter(answers) {
+            Some(to) => self.connect(from, to),
+            None if self.wants(from, host) => self.dial_later(from, host),
+            None => {}
+        }
+    }
+
+    fn wants(&self, from: Pid, host: HostId) -> bool {
+        let process = &self.processes[from];
+        let attaching = process.attach.contains(&host) && !process.ready;
+        attaching || process.book.values().any(|known| *known == host)
+    }
+
+    fn connect(&mut self, from: Pid, to: Pid) {
+        if self.net.state(from, to) != State::Down {
+            return;
+        }
+        self.net.link(from, to).open(self.now);
+        self.trace.add(self.now, from, Kind::Link, to as u64);
+        let (id, host) = (self.processes[to].id, self.processes[to].host);
+        let addr = self.hosts[host].clone();
+        self.note(from, || format!("is linked to {id:.4} at {addr}"));
+        let process = &mut self.processes[from];
+        process.book.insert(id, host);
+        process.inbox.push_back(Input::Linked { peer: id, addr });
+        self.take_turn_soon(from);
+        let (id, host) = (self.processes[from].id, self.processes[from].host);
+        self.processes[to].book.insert(id, host);
+        if self.net.state(to, from) == State::Down {
+            self.dial_soon(to, host);
+        }
+    }
+
+    /// A connection breaks, and its opener is told soon.
+    pub(crate) fn break_link(&mut self, from: Pid, to: Pid) {
+        let pause = self.processes[from].dial_dice.magnitude(100, 50_000);
+        self.end_link(from, to, micros(pause));
+    }
+
+    /// A connection carries nothing from now on, and its opener is told when it has had enough.
+    pub(crate) fn make_hole(&mut self, from: Pid, to: Pid) {
+        let keepalive = self.net.params.keepalive;
+        self.end_link(from, to, keepalive);
+    }
+
+    fn end_link(&mut self, from: Pid, to: Pid, told_after: Duration) {
+        let link = self.net.link(from, to);
+        if link.state == State::Down {
+            return;
+        }
+        link.state = State::Hole;
+        let epoch = link.epoch;
+        let at = self.now + told_after;
+        self.queue.push(at, Happening::Broken { from, to, epoch });
+    }
+
+    pub(super) fn on_cut(&mut self, pairs: Vec<(HostId, HostId)>, until: Time) {
+        for (a, b) in &pairs {
+            self.net.cut(*a, *b);
+            let (Some(from), Some(to)) = (self.listening[*a], self.listening[*b]) else {
+                continue;
+            };
+            if from != to && self.net.state(from, to) == State::Up {
+                let epoch = self.net.link(from, to).epoch;
+                let at = self.now + self.net.params.keepalive;
+                self.queue.push(at, Happening::Broken { from, to, epoch });
+            }
+        }
+        self.trace.add(self.now, 0, Kind::Fault, pairs.len() as u64);
+        self.note(usize::MAX, || {
+            format!("cut {pairs:?} until {}", until.0 / 1000)
+        });
+        let until = until.max(self.now + AT_ONCE);
+        self.queue.push(until, Happening::MendCut { pairs });
+    }
+
+    pub(super) fn on_broken(&mut self, from: Pid, to: Pid, epoch: u32) {
+        let is_cut = self.is_cut_between(from, to);
+        let link = self.net.link(from, to);
+        let mended = link.state == State::Up && !is_cut;
+        if link.epoch != epoch || link.state == State::Down || mended {
+            return;
+        }
+        link.state = State::Down;
+        let peer = self.processes[to].id;
+        let process = &mut self.processes[from];
+        if !process.is_alive() {
+            return;
+        }
+        process.inbox.push_back(Input::Unlinked { peer });
+        self.trace.add(self.now, from, Kind::Link, !(to as u64));
+        self.note(from, || format!("is unlinked from {peer:.4}"));
+        self.take_turn_soon(from);
+        if let Some(host) = self.processes[from].book.get(&peer).copied() {
+            self.dial_later(from, host);
+        }
+    }
+}

@@ -1,0 +1,522 @@
+//! The world: one event loop over the processes, their connections, their clients and the nemesis.
+
+mod links;
+mod sessions;
+mod turns;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::chance::{Chance, Dice, What};
+use super::check::Violation;
+use super::check::agreement::Agreement;
+use super::check::revisions::Revisions;
+use super::history::Operation;
+use super::machine::Machine;
+use super::nemesis::NEVER_TROUBLED;
+use super::net::{Net, State};
+use super::params::{Params, micros};
+use super::process::{HostId, Pid, Process};
+use super::queue::Queue;
+use super::trace::{Kind, Trace};
+use crate::core::env::Time;
+use crate::core::id::NodeId;
+use crate::core::limits::Limits;
+use crate::core::node::{Config, Start};
+use crate::core::protocol::client::{Request, Response};
+
+pub use links::Parcel;
+pub use sessions::{Actor, Conn};
+
+/// Where a narration of the run goes, a line at a time.
+pub type Narrator = fn(fmt::Arguments<'_>);
+
+/// Revisions of history that nodes keep: more than any run makes, so that every watch can be
+/// checked from the beginning.
+const HISTORY_REVS: u64 = 1 << 40;
+/// Bytes of history that nodes keep, for the same reason.
+const HISTORY_BYTES: u64 = 1 << 40;
+
+/// Everything in one run.
+pub struct World<M: Machine> {
+    /// What this run is made of.
+    pub params: Params,
+    /// The source of all choices.
+    pub chance: Chance,
+    /// Simulated time.
+    pub now: Time,
+    /// What is to happen.
+    pub queue: Queue<Happening>,
+    /// The hash of what has happened.
+    pub trace: Trace,
+    /// The network.
+    pub net: Net,
+    /// The address of each host.
+    pub hosts: Vec<String>,
+    /// All processes that ever lived.
+    pub processes: Vec<Process<M>>,
+    /// Processes by id.
+    pub by_id: BTreeMap<NodeId, Pid>,
+    /// Clients.
+    pub actors: Vec<Actor>,
+    /// Connections of clients, open and closed.
+    pub conns: Vec<Conn>,
+    /// What clients asked and were told.
+    pub history: Vec<Operation>,
+    /// The first rule found broken.
+    pub violation: Option<Violation>,
+    /// Counts.
+    pub stats: Stats,
+    /// The processes that the final phase is about; empty until then.
+    pub core: Vec<Pid>,
+    /// Where a narration goes.
+    pub narrator: Option<Narrator>,
+    /// Until when each process may be taken for dead, and rightly.
+    pub(super) troubled_until: Vec<Time>,
+    shared: M::Shared,
+    listening: Vec<Option<Pid>>,
+    agreement: Agreement,
+    revisions: Revisions,
+    effects: Vec<super::process::Effect>,
+    buffer: Vec<u8>,
+    frame: bytes::BytesMut,
+    turn_dice: Dice,
+}
+
+/// Counts of one run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Inputs that nodes handled.
+    pub inputs: u64,
+    /// Messages between processes that arrived.
+    pub messages: u64,
+    /// Faults.
+    pub faults: u64,
+    /// Processes that died.
+    pub crashes: u64,
+    /// Requests of clients that were answered.
+    pub answered: u64,
+}
+
+/// Something that happens at some time.
+pub enum Happening {
+    /// A message from another process arrives.
+    Arrive {
+        /// The process that sent it.
+        from: Pid,
+        /// The process that it is for.
+        to: Pid,
+        /// What it is.
+        parcel: Parcel,
+    },
+    /// A process handles what it has received.
+    Turn {
+        /// The process.
+        pid: Pid,
+    },
+    /// The timer of a process may be due.
+    Timer {
+        /// The process.
+        pid: Pid,
+    },
+    /// A sync ends.
+    Synced {
+        /// The process.
+        pid: Pid,
+        /// What it covers.
+        upto: crate::core::env::RecordId,
+    },
+    /// A process tries to connect to a host.
+    Dial {
+        /// The process.
+        from: Pid,
+        /// The host.
+        host: HostId,
+    },
+    /// A connection is found to be broken, unless it has been opened again since.
+    Broken {
+        /// The process that opened it.
+        from: Pid,
+        /// The other end.
+        to: Pid,
+        /// The epoch of the connection.
+        epoch: u32,
+    },
+    /// A process starts on a host.
+    Start {
+        /// The host.
+        host: HostId,
+    },
+    /// A slow process is quick again.
+    Quick {
+        /// The process.
+        pid: Pid,
+    },
+    /// Messages vanish between hosts, until some time.
+    Cut {
+        /// From where to where.
+        pairs: Vec<(HostId, HostId)>,
+        /// Until when.
+        until: Time,
+    },
+    /// A cut ends.
+    MendCut {
+        /// From where to where.
+        pairs: Vec<(HostId, HostId)>,
+    },
+    /// The nemesis acts.
+    Strike {
+        /// For the how manyeth time.
+        n: u64,
+    },
+    /// A client acts.
+    Act {
+        /// The client.
+        actor: usize,
+    },
+    /// A client may have waited for too long.
+    Impatient {
+        /// The client.
+        actor: usize,
+        /// The operation that it waits for.
+        operation: usize,
+    },
+    /// A request arrives at a node.
+    Asked {
+        /// The connection.
+        conn: usize,
+        /// What arrives.
+        what: sessions::ToNode,
+    },
+    /// An answer arrives at a client.
+    Answered {
+        /// The connection.
+        conn: usize,
+        /// The answer; `None` when the connection ended.
+        response: Option<Response>,
+    },
+}
+
+impl<M: Machine> World<M> {
+    /// An empty world.
+    pub fn new(seed: u64, shared: M::Shared, narrator: Option<Narrator>) -> World<M> {
+        let chance = Chance::new(seed);
+        let params = Params::draw(&chance);
+        World {
+            net: Net::new(params.net.clone(), chance),
+            turn_dice: chance.dice(What::Process, 0),
+            params,
+            chance,
+            now: Time(0),
+            queue: Queue::new(),
+            trace: Trace::default(),
+            hosts: Vec::new(),
+            processes: Vec::new(),
+            by_id: BTreeMap::new(),
+            actors: Vec::new(),
+            conns: Vec::new(),
+            history: Vec::new(),
+            violation: None,
+            stats: Stats::default(),
+            core: Vec::new(),
+            narrator,
+            troubled_until: Vec::new(),
+            shared,
+            listening: Vec::new(),
+            agreement: Agreement::default(),
+            revisions: Revisions::default(),
+            effects: Vec::new(),
+            buffer: Vec::new(),
+            frame: bytes::BytesMut::new(),
+        }
+    }
+
+    /// A host that nothing runs on.
+    pub fn add_host(&mut self) -> HostId {
+        let host = self.hosts.len();
+        let (high, low) = (host / 250, host % 250 + 1);
+        self.hosts.push(format!("10.0.{high}.{low}:8046"));
+        self.listening.push(None);
+        self.net.add_host();
+        host
+    }
+
+    /// Starts a process on a host. The first one founds the cluster; others are told the addresses
+    /// of some live ones.
+    pub fn start(&mut self, host: HostId) -> Pid {
+        assert!(
+            self.listening[host].is_none(),
+            "{} is taken",
+            self.hosts[host]
+        );
+        let pid = self.processes.len();
+        let mut dice = self.chance.dice(What::Identity, pid as u64);
+        let id = NodeId::from_random(dice.draw(), dice.draw());
+        let mut live: Vec<HostId> = self.alive().map(|pid| self.processes[pid].host).collect();
+        dice.shuffle(&mut live);
+        live.truncate(2);
+        let start = if pid == 0 {
+            let cluster = "sim".to_owned();
+            Start::Found { cluster }
+        } else {
+            Start::Join
+        };
+        let machine = M::new(self.config(pid, id, host, start), &self.shared);
+        let mut process =
+            Process::new(pid, host, id, machine, self.now, &self.chance, &self.params);
+        process.attach = live.clone();
+        self.processes.push(process);
+        self.troubled_until.push(NEVER_TROUBLED);
+        self.by_id.insert(id, pid);
+        self.listening[host] = Some(pid);
+        self.net.add_process();
+        self.note(pid, || "starts".to_owned());
+        self.take_turn_soon(pid);
+        for host in live {
+            self.dial_soon(pid, host);
+        }
+        pid
+    }
+
+    fn config(&self, pid: Pid, id: NodeId, host: HostId, start: Start) -> Config {
+        Config {
+            id,
+            boot: 0,
+            addr: self.hosts[host].clone(),
+            hostname: format!("host{pid}"),
+            version: "sim".to_owned(),
+            start,
+            rw_secret: Vec::new(),
+            ro_secret: Vec::new(),
+            pulse: self.params.pulse,
+            timeout: self.params.timeout,
+            history_revs: HISTORY_REVS,
+            history_bytes: HISTORY_BYTES,
+            local_reads: false,
+            request_timeout: self.params.request_timeout,
+            limits: Limits::default(),
+            tuning: self.params.tuning,
+        }
+    }
+
+    /// Ends a process with all it remembered.
+    pub fn crash(&mut self, pid: Pid) {
+        self.note(pid, || "dies".to_owned());
+        self.stats.crashes += 1;
+        let process = &mut self.processes[pid];
+        process.machine = None;
+        process.ready = false;
+        process.inbox.clear();
+        process.lobby.clear();
+        self.listening[process.host] = None;
+        for other in 0..self.processes.len() {
+            self.net.link(pid, other).state = State::Down;
+            if other != pid && self.net.state(other, pid) == State::Up {
+                let dice = &mut self.processes[other].dial_dice;
+                if dice.hit(self.net.params.half_open_ppm) {
+                    self.make_hole(other, pid);
+                } else {
+                    self.break_link(other, pid);
+                }
+            }
+        }
+        let open: Vec<usize> = self.open_conns().collect();
+        for conn in open {
+            if self.conns[conn].pid == pid {
+                self.hang_up(conn);
+            }
+        }
+    }
+
+    /// The processes that live.
+    pub fn alive(&self) -> impl Iterator<Item = Pid> + use<'_, M> {
+        (0..self.processes.len()).filter(|pid| self.processes[*pid].is_alive())
+    }
+
+    /// Whether this is the time in which faults happen.
+    pub fn is_frozen(&self) -> bool {
+        !self.core.is_empty()
+    }
+
+    /// Lets everything happen that happens up to a time, or until a rule is found broken.
+    pub fn run_until(&mut self, until: Time) {
+        while self.violation.is_none() {
+            let Some((now, happening)) = self.queue.pop(until) else {
+                self.now = until;
+                return;
+            };
+            assert!(now >= self.now, "time goes back");
+            self.now = now;
+            self.happen(happening);
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Arrive { from, to, parcel } => self.on_arrive(from, to, parcel),
+            Happening::Turn { pid } => self.on_turn(pid),
+            Happening::Timer { pid } => self.on_timer(pid),
+            Happening::Synced { pid, upto } => self.on_synced(pid, upto),
+            Happening::Dial { from, host } => self.on_dial(from, host),
+            Happening::Broken { from, to, epoch } => self.on_broken(from, to, epoch),
+            Happening::Act { actor } => self.on_act(actor),
+            Happening::Impatient { actor, operation } => self.on_impatient(actor, operation),
+            Happening::Asked { conn, what } => self.on_asked(conn, what),
+            Happening::Answered { conn, response } => self.on_answered(conn, response),
+            Happening::Start { .. }
+            | Happening::MendCut { .. }
+            | Happening::Quick { .. }
+            | Happening::Cut { .. }
+            | Happening::Strike { .. }
+                if self.is_frozen() => {}
+            Happening::Start { host } => {
+                if self.listening[host].is_none() {
+                    self.start(host);
+                }
+            }
+            Happening::MendCut { pairs } => {
+                for (from, to) in pairs {
+                    self.net.mend(from, to);
+                }
+            }
+            Happening::Quick { pid } => self.processes[pid].slow = 1,
+            Happening::Cut { pairs, until } => self.on_cut(pairs, until),
+            Happening::Strike { n } => {
+                self.trace.add(self.now, 0, Kind::Fault, n);
+                self.strike(n);
+            }
+        }
+    }
+
+    /// The clock of a process goes ahead by so much.
+    pub(super) fn jump_clock(&mut self, pid: Pid, ahead: Duration) {
+        let process = &mut self.processes[pid];
+        process.clock.jump(self.now, ahead);
+        process.timer = Time::NEVER;
+        self.arm_timer(pid);
+    }
+
+    /// Ends all cuts.
+    pub(super) fn mend_everything(&mut self) {
+        for a in 0..self.hosts.len() {
+            for b in 0..a {
+                self.net.mend_all(a, b);
+            }
+        }
+    }
+
+    /// Heals these processes and the connections among them for good, and freezes every other
+    /// fault as it is.
+    pub fn heal_core(&mut self, core: Vec<Pid>) {
+        assert!(!core.is_empty(), "a core has somebody in it");
+        self.core = core;
+        let params = &mut self.net.params;
+        params.loss_ppm = 0;
+        params.duplicate_ppm = 0;
+        params.tail_ppm = 0;
+        for pid in 0..self.processes.len() {
+            let in_core = self.core.contains(&pid);
+            let process = &mut self.processes[pid];
+            if in_core {
+                process.slow = 1;
+                process.paused_until = self.now;
+                process.busy_until = self.now;
+                // Its next turn may be planned for the end of a long pause.
+                process.has_turn = false;
+                self.take_turn_soon(pid);
+            } else if process.paused_until > self.now {
+                process.paused_until = Time::NEVER;
+            }
+        }
+        for one in self.core.clone() {
+            for other in self.core.clone() {
+                let hosts = (self.processes[one].host, self.processes[other].host);
+                self.net.mend_all(hosts.0, hosts.1);
+                if self.net.state(one, other) == State::Hole {
+                    self.break_link(one, other);
+                }
+            }
+        }
+        self.attach_to_core();
+        let open: Vec<usize> = self.open_conns().collect();
+        for conn in open {
+            if !self.core.contains(&self.conns[conn].pid) {
+                self.hang_up(conn);
+            }
+        }
+    }
+
+    /// Who has not attached to anybody so far, and was told addresses that may be dead by now, is
+    /// told the addresses of the core, as its operator would do.
+    fn attach_to_core(&mut self) {
+        let hosts = self.core.iter().map(|pid| self.processes[*pid].host);
+        let hosts: Vec<HostId> = hosts.collect();
+        for pid in self.core.clone() {
+            if !self.processes[pid].ready {
+                self.processes[pid].attach.clone_from(&hosts);
+                for host in &hosts {
+                    self.dial_soon(pid, *host);
+                }
+            }
+        }
+    }
+
+    /// Reports that a rule was broken, unless one was before.
+    pub fn accuse(&mut self, violation: Violation) {
+        if self.violation.is_none() {
+            self.violation = Some(violation);
+        }
+    }
+
+    /// Tells a line of the story, if anybody listens.
+    pub(super) fn note(&self, pid: Pid, line: impl FnOnce() -> String) {
+        if let Some(narrator) = self.narrator {
+            let now = self.now.0;
+            let (ms, us) = (now / 1000, now % 1000);
+            let line = line();
+            match self.processes.get(pid) {
+                Some(process) => {
+                    let id = process.id.to_string();
+                    narrator(format_args!("{ms:>7}.{us:03} p{pid:<2} {id:.4} {line}"));
+                }
+                None => narrator(format_args!("{ms:>7}.{us:03} -- {line}")),
+            }
+        }
+    }
+}
+
+/// A short text for a request.
+pub(super) fn show_request(request: &Request) -> String {
+    let verb = request
+        .verb
+        .and_then(crate::core::protocol::client::Verb::from_number);
+    let path = String::from_utf8_lossy(request.path.as_deref().unwrap_or_default()).into_owned();
+    let value = request.value.as_deref().unwrap_or_default();
+    let value = String::from_utf8_lossy(&value[..value.len().min(40)]).into_owned();
+    format!(
+        "{verb:?} {path} rev={:?} offset={:?} {value}",
+        request.rev, request.offset
+    )
+}
+
+/// A short text for an answer.
+pub(super) fn show_response(response: &Response) -> String {
+    let path = response.path.as_deref().map(String::from_utf8_lossy);
+    let value = response.value.as_deref().unwrap_or_default();
+    let value = String::from_utf8_lossy(&value[..value.len().min(40)]);
+    format!(
+        "{} rev={:?} path={path:?} flags={:?} len={:?} {value}",
+        match (response.error(), &response.err_detail) {
+            (None, _) => "ok".to_owned(),
+            (Some(code), None) => code.to_string(),
+            (Some(_), Some(text)) => text.clone(),
+        },
+        response.rev,
+        response.flags,
+        response.len
+    )
+}
+
+/// How soon something follows that takes no time worth modelling.
+const AT_ONCE: Duration = micros(1);

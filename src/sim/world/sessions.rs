@@ -1,0 +1,338 @@
+//! Connections between clients and nodes: ordered, lossless until they break.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Happening, World, show_request, show_response};
+use crate::core::env::{Input, Time};
+use crate::core::id::SessionId;
+use crate::core::limits::Limits;
+use crate::core::protocol::client::{ErrorCode, Request, Response, decode_frame, encode_frame};
+use crate::sim::chance::{Dice, What};
+use crate::sim::check::Violation;
+use crate::sim::client::Role;
+use crate::sim::history::Operation;
+use crate::sim::machine::Machine;
+use crate::sim::params::micros;
+use crate::sim::process::Pid;
+use crate::sim::trace::{Kind, digest};
+
+/// A client.
+pub struct Actor {
+    /// What it is there for.
+    pub role: Role,
+    /// The only node that it talks to, if there is one.
+    pub pinned: Option<Pid>,
+    /// Whether it has been told to stop.
+    pub stopped: bool,
+    /// Its requests that wait for an answer, by tag.
+    pub open: BTreeMap<i32, usize>,
+    conn: Option<usize>,
+    dice: Dice,
+    net_dice: Dice,
+    scheduled: bool,
+}
+
+/// A connection of a client to a node.
+pub struct Conn {
+    /// The client.
+    pub actor: usize,
+    /// The node.
+    pub pid: Pid,
+    /// Whether the client has it open.
+    pub open: bool,
+    /// Whether the node has been told of its end, so that nothing can follow.
+    ended: bool,
+    /// When the latest frame to the node arrives.
+    to_node: Time,
+    /// When the latest frame to the client arrives.
+    to_client: Time,
+}
+
+/// What arrives at a node over a connection of a client.
+pub enum ToNode {
+    /// The connection itself.
+    Open,
+    /// A request.
+    Request(Request),
+    /// The end of what the client sends.
+    HalfClose,
+    /// The end of the connection.
+    Close,
+}
+
+/// Shortest and longest pause before a client connects again, or asks again after an error.
+const RETRY: (u64, u64) = (1_000, 100_000);
+
+impl<M: Machine> World<M> {
+    /// Adds a client that begins at once.
+    pub fn add_actor(&mut self, role: Role, pinned: Option<Pid>) -> usize {
+        let actor = self.actors.len();
+        self.actors.push(Actor {
+            role,
+            pinned,
+            stopped: false,
+            open: BTreeMap::new(),
+            conn: None,
+            dice: self.chance.dice(What::Client, actor as u64),
+            net_dice: self.chance.dice(What::ClientNet, actor as u64),
+            scheduled: false,
+        });
+        self.act_after(actor, Duration::ZERO);
+        actor
+    }
+
+    /// The connections that clients have open.
+    pub fn open_conns(&self) -> impl Iterator<Item = usize> + use<'_, M> {
+        let conns = self.actors.iter().filter_map(|actor| actor.conn);
+        conns.filter(|conn| self.conns[*conn].open)
+    }
+
+    /// The connection of a client.
+    pub fn conn_of(&self, actor: usize) -> Option<&Conn> {
+        self.actors[actor].conn.map(|conn| &self.conns[conn])
+    }
+
+    fn act_after(&mut self, actor: usize, pause: Duration) {
+        if !self.actors[actor].scheduled {
+            self.actors[actor].scheduled = true;
+            self.queue.push(self.now + pause, Happening::Act { actor });
+        }
+    }
+
+    fn act_later(&mut self, actor: usize) {
+        let pause = self.actors[actor].dice.magnitude(RETRY.0, RETRY.1);
+        self.act_after(actor, micros(pause));
+    }
+
+    pub(super) fn on_act(&mut self, actor: usize) {
+        let one = &mut self.actors[actor];
+        one.scheduled = false;
+        if one.stopped && !one.role.is_final() {
+            return;
+        }
+        let conn = match one.conn {
+            Some(conn) => conn,
+            None => match self.choose_node(actor) {
+                Some(pid) => self.open_conn(actor, pid),
+                None => return self.act_later(actor),
+            },
+        };
+        while self.actors[actor].open.len() < self.actors[actor].role.window() {
+            let one = &mut self.actors[actor];
+            let Some(request) = one.role.next(&mut one.dice) else {
+                break;
+            };
+            self.issue(actor, conn, request);
+        }
+    }
+
+    fn choose_node(&mut self, actor: usize) -> Option<Pid> {
+        let candidates: Vec<Pid> = match self.actors[actor].pinned {
+            Some(pid) => vec![pid],
+            None if self.is_frozen() => self.core.clone(),
+            None => self.alive().collect(),
+        };
+        let candidates: Vec<Pid> = candidates
+            .into_iter()
+            .filter(|pid| self.processes[*pid].is_alive())
+            .collect();
+        if candidates.is_empty() {
+            return None;
+        }
+        Some(*self.actors[actor].dice.pick(&candidates))
+    }
+
+    fn open_conn(&mut self, actor: usize, pid: Pid) -> usize {
+        let conn = self.conns.len();
+        self.conns.push(Conn {
+            actor,
+            pid,
+            open: true,
+            ended: false,
+            to_node: self.now,
+            to_client: self.now,
+        });
+        self.actors[actor].conn = Some(conn);
+        self.send_to_node(conn, ToNode::Open);
+        conn
+    }
+
+    fn send_to_node(&mut self, conn: usize, what: ToNode) {
+        if self.conns[conn].ended {
+            return;
+        }
+        self.conns[conn].ended = matches!(what, ToNode::Close);
+        let delay = self.client_delay(self.conns[conn].actor);
+        let at = (self.now + delay).max(self.conns[conn].to_node);
+        self.conns[conn].to_node = at;
+        self.queue.push(at, Happening::Asked { conn, what });
+    }
+
+    fn client_delay(&mut self, actor: usize) -> Duration {
+        let dice = &mut self.actors[actor].net_dice;
+        micros(match dice.below(50) {
+            0 => dice.magnitude(300, 20_000),
+            _ => dice.between(20, 300),
+        })
+    }
+
+    fn issue(&mut self, actor: usize, conn: usize, mut request: Request) {
+        let operation = self.history.len();
+        let tag = i32::try_from(operation).expect("runs are shorter than the space of tags");
+        request.tag = Some(tag);
+        self.frame.clear();
+        encode_frame(&request, &mut self.frame);
+        self.trace
+            .add(self.now, actor, Kind::Request, digest(&self.frame));
+        let limit = Limits::default().frame_bytes_max;
+        let decoded: Request = decode_frame(&mut self.frame, limit)
+            .expect("a request can be decoded")
+            .expect("a whole frame was encoded");
+        assert_eq!(decoded, request, "a request survives its encoding");
+        self.note(self.conns[conn].pid, || {
+            format!("is asked #{tag} by c{actor}: {}", show_request(&request))
+        });
+        self.history.push(Operation {
+            client: actor,
+            conn,
+            request,
+            began: self.now,
+            invoked: self.trace.events(),
+            answer: None,
+        });
+        self.actors[actor].open.insert(tag, operation);
+        self.send_to_node(conn, ToNode::Request(decoded));
+        if !self.actors[actor].role.is_patient() {
+            let at = self.now + self.params.patience;
+            self.queue
+                .push(at, Happening::Impatient { actor, operation });
+        }
+    }
+
+    pub(super) fn on_asked(&mut self, conn: usize, what: ToNode) {
+        let pid = self.conns[conn].pid;
+        if !self.processes[pid].is_alive() {
+            self.hang_up(conn);
+            return;
+        }
+        let session = SessionId(conn as u64 + 1);
+        let input = match what {
+            ToNode::Open => Input::Opened { session },
+            ToNode::Request(request) => Input::Client { session, request },
+            ToNode::HalfClose => Input::HalfClosed { session },
+            ToNode::Close => Input::Closed { session },
+        };
+        let process = &mut self.processes[pid];
+        if process.ready {
+            process.inbox.push_back(input);
+            self.take_turn_soon(pid);
+        } else {
+            process.lobby.push(input);
+        }
+    }
+
+    /// An answer of a node, or the end of the connection, travels to its client.
+    pub(super) fn deliver_answer(
+        &mut self,
+        pid: Pid,
+        session: SessionId,
+        response: Option<Response>,
+        leaves: Time,
+    ) {
+        let conn = usize::try_from(session.0 - 1).expect("sessions are counted in memory");
+        assert_eq!(
+            self.conns[conn].pid, pid,
+            "{session:?} belongs to another node"
+        );
+        let delay = self.client_delay(self.conns[conn].actor);
+        let at = (leaves + delay).max(self.conns[conn].to_client);
+        self.conns[conn].to_client = at;
+        self.queue.push(at, Happening::Answered { conn, response });
+    }
+
+    pub(super) fn on_answered(&mut self, conn: usize, response: Option<Response>) {
+        if !self.conns[conn].open {
+            return;
+        }
+        let actor = self.conns[conn].actor;
+        let Some(response) = response else {
+            return self.lose_conn(conn);
+        };
+        self.trace.add(self.now, actor, Kind::Client, conn as u64);
+        let tag = response.tag.unwrap_or(-1);
+        self.note(self.conns[conn].pid, || {
+            format!("answered #{tag} to c{actor}: {}", show_response(&response))
+        });
+        let Some(operation) = self.actors[actor].open.remove(&tag) else {
+            let detail =
+                format!("client {actor} got a second answer, or one to nothing: {response:?}");
+            return self.accuse(Violation::new("each request is answered once", detail));
+        };
+        self.stats.answered += 1;
+        let one = &mut self.history[operation];
+        one.answer = Some((self.trace.events(), response.clone()));
+        let request = one.request.clone();
+        self.actors[actor].role.ended(&request, Some(&response));
+        match response.error() {
+            Some(ErrorCode::Readonly | ErrorCode::Other) => {
+                if self.actors[actor].pinned.is_none() {
+                    self.leave(conn);
+                }
+                self.act_later(actor);
+            }
+            Some(ErrorCode::TooLate) => self.act_later(actor),
+            _ if self.actors[actor].role.is_patient() => self.act_after(actor, Duration::ZERO),
+            _ => {
+                let most = self.params.think.as_micros() as u64;
+                let think = self.actors[actor].dice.below(most + 1);
+                self.act_after(actor, micros(think));
+            }
+        }
+    }
+
+    pub(super) fn on_impatient(&mut self, actor: usize, operation: usize) {
+        let waits = self.actors[actor]
+            .open
+            .values()
+            .any(|open| *open == operation);
+        if waits && !self.is_frozen() {
+            if let Some(conn) = self.actors[actor].conn {
+                self.leave(conn);
+            }
+            self.act_later(actor);
+        }
+    }
+
+    /// The connection of a client breaks in the middle.
+    pub(crate) fn hang_up(&mut self, conn: usize) {
+        if self.processes[self.conns[conn].pid].is_alive() && self.conns[conn].open {
+            self.send_to_node(conn, ToNode::Close);
+        }
+        let delay = self.client_delay(self.conns[conn].actor);
+        let at = (self.now + delay).max(self.conns[conn].to_client);
+        let response = None;
+        self.queue.push(at, Happening::Answered { conn, response });
+    }
+
+    /// A client leaves its node: what is open has an unknown outcome.
+    fn leave(&mut self, conn: usize) {
+        let actor = self.conns[conn].actor;
+        if self.actors[actor].dice.hit(300_000) {
+            self.send_to_node(conn, ToNode::HalfClose);
+        }
+        self.send_to_node(conn, ToNode::Close);
+        self.lose_conn(conn);
+    }
+
+    fn lose_conn(&mut self, conn: usize) {
+        self.conns[conn].open = false;
+        let actor = self.conns[conn].actor;
+        self.actors[actor].conn = None;
+        for (_, operation) in std::mem::take(&mut self.actors[actor].open) {
+            let request = self.history[operation].request.clone();
+            self.actors[actor].role.ended(&request, None);
+        }
+        self.act_later(actor);
+    }
+}

@@ -1,0 +1,197 @@
+//! Turns: a process handles what it has received, and what it did takes effect.
+
+use super::{Happening, World};
+use crate::core::env::{Input, RecordId, Time};
+use crate::core::id::NodeId;
+use crate::core::protocol::client::encode_frame;
+use crate::sim::chance::Dice;
+use crate::sim::check::Violation;
+use crate::sim::machine::Machine;
+use crate::sim::net::State;
+use crate::sim::process::{Effect, Pid};
+use crate::sim::trace::{Kind, digest};
+
+/// Largest number of inputs in one group, as in the production runtime.
+const GROUP_INPUTS_MAX: u64 = 64;
+
+impl<M: Machine> World<M> {
+    /// The process handles its inbox when it next can.
+    pub(super) fn take_turn_soon(&mut self, pid: Pid) {
+        let process = &mut self.processes[pid];
+        if process.has_turn || !process.is_alive() {
+            return;
+        }
+        process.has_turn = true;
+        let at = (self.now + self.params.group).max(process.busy_until);
+        self.queue.push(at, Happening::Turn { pid });
+    }
+
+    pub(super) fn on_turn(&mut self, pid: Pid) {
+        let process = &mut self.processes[pid];
+        process.has_turn = false;
+        let free = process.busy_until.max(process.paused_until);
+        if !process.is_alive() || free == Time::NEVER {
+            return;
+        }
+        if free > self.now {
+            process.has_turn = true;
+            self.queue.push(free, Happening::Turn { pid });
+            return;
+        }
+        self.release_synced(pid);
+        let most = self.group_limit();
+        let mut effects = std::mem::take(&mut self.effects);
+        let process = &mut self.processes[pid];
+        let was_ready = process.ready;
+        let handled = process.run_group(self.now, most, &mut effects);
+        self.stats.inputs += handled as u64;
+        let compute = self.params.compute * u32::try_from(process.slow).unwrap_or(u32::MAX);
+        process.busy_until = self.now + compute;
+        let leaves = process.busy_until;
+        if process.ready && !was_ready {
+            let lobby = std::mem::take(&mut process.lobby);
+            process.inbox.extend(lobby);
+        }
+        let has_more = !process.inbox.is_empty();
+        self.trace.add(self.now, pid, Kind::Run, handled as u64);
+        for effect in effects.drain(..) {
+            self.take_effect(pid, effect, leaves);
+        }
+        self.effects = effects;
+        self.after_turn(pid, has_more);
+    }
+
+    fn group_limit(&mut self) -> usize {
+        let dice: &mut Dice = &mut self.turn_dice;
+        match dice.below(4) {
+            0 => dice.between(1, GROUP_INPUTS_MAX) as usize,
+            _ => GROUP_INPUTS_MAX as usize,
+        }
+    }
+
+    fn after_turn(&mut self, pid: Pid, has_more: bool) {
+        self.arm_timer(pid);
+        if has_more {
+            self.take_turn_soon(pid);
+        }
+        let process = &mut self.processes[pid];
+        if let Some(sync) = process.disk.begin_sync() {
+            let takes = sync.takes * u32::try_from(process.slow.min(20)).unwrap_or(1);
+            let upto = sync.upto;
+            self.queue
+                .push(self.now + takes, Happening::Synced { pid, upto });
+        }
+        let Some(view) = process.machine.as_ref().and_then(M::view) else {
+            return;
+        };
+        let id = process.id;
+        self.trace
+            .add(self.now, pid, Kind::State, view.digest.0 ^ view.applied.0);
+        let broken = self.agreement.check(id, &view);
+        let broken = broken.or_else(|| self.revisions.check_node(id, &view));
+        if let Some(violation) = broken {
+            self.accuse(violation);
+        }
+    }
+
+    fn take_effect(&mut self, pid: Pid, effect: Effect, leaves: Time) {
+        match effect {
+            Effect::Send(outgoing) => self.send(pid, &outgoing, leaves),
+            Effect::Reply(session, response) => {
+                self.frame.clear();
+                encode_frame(&response, &mut self.frame);
+                self.trace
+                    .add(self.now, pid, Kind::Reply, digest(&self.frame));
+                self.deliver_answer(pid, session, Some(response), leaves);
+            }
+            Effect::Finish(session) => self.deliver_answer(pid, session, None, leaves),
+            Effect::Locate(peer, addr) => self.locate(pid, peer, addr.as_deref()),
+            Effect::Notice(notice) => self.note(pid, || format!("notice: {notice}")),
+            Effect::Halt(reason) => {
+                let id = self.processes[pid].id;
+                self.note(pid, || format!("halts: {reason}"));
+                self.accuse(Violation::new(
+                    "no node has to halt",
+                    format!("{id}: {reason}"),
+                ));
+            }
+        }
+    }
+
+    fn locate(&mut self, pid: Pid, peer: NodeId, addr: Option<&str>) {
+        if peer == self.processes[pid].id {
+            return;
+        }
+        let Some(addr) = addr else {
+            self.processes[pid].book.remove(&peer);
+            if let Some(to) = self.by_id.get(&peer).copied() {
+                self.net.link(pid, to).state = State::Down;
+            }
+            return;
+        };
+        let Some(host) = self.hosts.iter().position(|known| known == addr) else {
+            return;
+        };
+        self.processes[pid].book.insert(peer, host);
+        let to = self.by_id.get(&peer).copied();
+        if to.is_none_or(|to| self.net.state(pid, to) == State::Down) {
+            self.dial_soon(pid, host);
+        }
+    }
+
+    /// Makes sure that a timer event is in the queue by the time the process wants to be woken.
+    pub(super) fn arm_timer(&mut self, pid: Pid) {
+        let process = &mut self.processes[pid];
+        if process.wake == Time::NEVER || !process.is_alive() {
+            return;
+        }
+        let at = process.clock.when(process.wake).max(self.now);
+        if at < process.timer {
+            process.timer = at;
+            self.queue.push(at, Happening::Timer { pid });
+        }
+    }
+
+    pub(super) fn on_timer(&mut self, pid: Pid) {
+        let process = &mut self.processes[pid];
+        if process.timer <= self.now {
+            process.timer = Time::NEVER;
+        }
+        if process.clock.show(self.now) < process.wake {
+            self.arm_timer(pid);
+            return;
+        }
+        process.wake = Time::NEVER;
+        if process.is_alive() {
+            process.inbox.push_back(Input::Tick);
+            self.trace.add(self.now, pid, Kind::Timer, 0);
+            self.take_turn_soon(pid);
+        }
+    }
+
+    pub(super) fn on_synced(&mut self, pid: Pid, upto: RecordId) {
+        self.processes[pid].synced = Some(upto);
+        self.take_turn_soon(pid);
+    }
+
+    /// What waited for a sync that has ended leaves.
+    fn release_synced(&mut self, pid: Pid) {
+        let process = &mut self.processes[pid];
+        let Some(upto) = process.synced.take() else {
+            return;
+        };
+        let id = process.id;
+        self.trace.add(self.now, pid, Kind::Synced, upto.0);
+        for mut outgoing in self.processes[pid].disk.end_sync(upto) {
+            if outgoing.to.contains(&id) {
+                outgoing.to.retain(|to| *to != id);
+                let message = outgoing.message.clone();
+                let inbox = &mut self.processes[pid].inbox;
+                inbox.push_front(Input::Peer { from: id, message });
+            }
+            if !outgoing.to.is_empty() {
+                self.send(pid, &outgoing, self.now);
+            }
+        }
+    }
+}

@@ -148,6 +148,7 @@ fn draw_tuning(dice: &mut Dice) -> Tuning {
             bytes: *dice.pick(&[1, 300, 8 << 10, usual.batch.bytes]),
         },
         writes_open_max: *dice.pick(&[2, 16, usual.writes_open_max, usual.writes_open_max]),
+        bytes_open_max: Tuning::default().bytes_open_max,
     }
 }
 

@@ -145,6 +145,7 @@ impl Consensus {
             return;
         }
         self.round_max = self.round_max.max(ballot.round);
+        let now = env.now();
         let mut promises = Vec::new();
         let mut fresh = Vec::new();
         let mut known = Vec::new();
@@ -182,7 +183,8 @@ impl Consensus {
             }
         }
         let mut after = None;
-        if !fresh.is_empty() {
+        if let Some(first) = fresh.first() {
+            self.defer(from, *first, now);
             after = Some(env.record(Record::Promised {
                 slots: fresh,
                 ballot,

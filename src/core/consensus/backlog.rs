@@ -21,8 +21,11 @@ pub struct BatchLimits {
     pub bytes: usize,
 }
 
-/// Commands of one forwarding process that an owner keeps; what exceeds this, it sends again.
+/// Commands of one forwarding process that are kept at most; what exceeds this, it sends again.
 const FORWARDED_MAX: usize = 16_384;
+
+/// Bytes of them, estimated.
+const FORWARDED_BYTES_MAX: usize = 64 << 20;
 
 /// Origins that are kept, this process included. Far more than a cluster has processes.
 const ORIGINS_MAX: usize = 256;
@@ -34,6 +37,11 @@ struct Queue {
     ops: VecDeque<Op>,
     /// How many of `ops` have been handed out since it last went back.
     sent: usize,
+    /// Roughly what `ops` take in messages.
+    bytes: usize,
+    /// The command before the first is not known to be applied: it may be on its way by another
+    /// owner. Until it is, nothing of this would come into effect.
+    is_held: bool,
     /// Losses in slots before this one are known: the cursor has gone back since.
     resent_from: Slot,
 }
@@ -42,7 +50,7 @@ struct Queue {
 #[derive(Clone, Debug, Default)]
 pub struct Backlog {
     queues: BTreeMap<NodeId, Queue>,
-    /// Commands that have not been handed out, over all origins.
+    /// Commands that have not been handed out and are not held, over all origins.
     unsent: usize,
     /// Whose turn it was last.
     turn: Option<NodeId>,
@@ -59,6 +67,11 @@ impl Backlog {
         self.queues.contains_key(&origin)
     }
 
+    /// Roughly the bytes that the commands of this origin take.
+    pub fn bytes_of(&self, origin: NodeId) -> usize {
+        self.queues.get(&origin).map_or(0, |queue| queue.bytes)
+    }
+
     /// Whose commands wait.
     pub fn origins(&self) -> impl Iterator<Item = NodeId> {
         self.queues.keys().copied()
@@ -71,6 +84,7 @@ impl Backlog {
             .entry(origin)
             .or_insert_with(|| Queue::starting(seq));
         assert_eq!(seq, queue.end(), "commands are numbered in order");
+        queue.bytes += cost(&op);
         queue.ops.push_back(op);
         self.unsent += 1;
     }
@@ -81,11 +95,12 @@ impl Backlog {
         let Some(queue) = self.queues.get_mut(&origin) else {
             return;
         };
-        if let Some(op) = seq
+        let index = seq
             .0
             .checked_sub(queue.first.0)
-            .and_then(|i| queue.ops.get_mut(i as usize))
-        {
+            .and_then(|index| usize::try_from(index).ok());
+        if let Some(op) = index.and_then(|index| queue.ops.get_mut(index)) {
+            queue.bytes = queue.bytes + cost(&Op::Void) - cost(op);
             *op = Op::Void;
         }
     }
@@ -105,17 +120,26 @@ impl Backlog {
         };
         if is_beginning {
             self.drop_origin(origin);
-            self.queues.insert(origin, Queue::starting(begin));
+            let is_held = !begin.follows(last);
+            self.queues.insert(
+                origin,
+                Queue {
+                    is_held,
+                    ..Queue::starting(begin)
+                },
+            );
         }
         let queue = self.queues.get_mut(&origin).expect("it was just looked up");
+        let before = queue.unsent();
         let skip = queue.end().0.saturating_sub(first.0) as usize;
         for op in ops.into_iter().skip(skip) {
-            if queue.ops.len() >= FORWARDED_MAX {
+            if queue.ops.len() >= FORWARDED_MAX || queue.bytes >= FORWARDED_BYTES_MAX {
                 break;
             }
+            queue.bytes += cost(&op);
             queue.ops.push_back(op);
-            self.unsent += 1;
         }
+        self.unsent += queue.unsent() - before;
         if queue.ops.is_empty() {
             self.drop_origin(origin);
         }
@@ -149,7 +173,10 @@ impl Backlog {
 
     /// The next commands of one origin, as many as the budget allows, which is diminished.
     pub fn take_of(&mut self, origin: NodeId, budget: &mut BatchLimits) -> Option<Run> {
-        let queue = self.queues.get_mut(&origin)?;
+        let queue = self
+            .queues
+            .get_mut(&origin)
+            .filter(|queue| !queue.is_held)?;
         let mut ops = Vec::new();
         let mut spent = 0;
         for op in queue.ops.iter().skip(queue.sent) {
@@ -177,14 +204,14 @@ impl Backlog {
         let Some(queue) = self.queues.get_mut(&origin) else {
             return;
         };
-        let done = match (last.0 + 1).checked_sub(queue.first.0) {
-            Some(done) => (done as usize).min(queue.ops.len()),
-            None => return,
-        };
-        queue.ops.drain(..done);
+        let before = queue.unsent();
+        let done = (last.0 + 1).checked_sub(queue.first.0).unwrap_or(0) as usize;
+        let done = done.min(queue.ops.len());
+        queue.bytes -= queue.ops.drain(..done).map(|op| cost(&op)).sum::<usize>();
         queue.first = queue.first.plus(done);
-        self.unsent -= done.saturating_sub(queue.sent);
         queue.sent = queue.sent.saturating_sub(done);
+        queue.is_held &= !queue.first.follows(last);
+        self.unsent = self.unsent - before + queue.unsent();
         if queue.ops.is_empty() {
             self.queues.remove(&origin);
         }
@@ -215,16 +242,12 @@ impl Backlog {
     /// the origins find another owner.
     pub fn keep_only(&mut self, origin: NodeId) {
         self.queues.retain(|id, _| *id == origin);
-        self.unsent = self
-            .queues
-            .values()
-            .map(|queue| queue.ops.len() - queue.sent)
-            .sum();
+        self.unsent = self.queues.values().map(Queue::unsent).sum();
     }
 
     fn drop_origin(&mut self, origin: NodeId) {
         if let Some(queue) = self.queues.remove(&origin) {
-            self.unsent -= queue.ops.len() - queue.sent;
+            self.unsent -= queue.unsent();
         }
     }
 }
@@ -235,12 +258,22 @@ impl Queue {
             first,
             ops: VecDeque::new(),
             sent: 0,
+            bytes: 0,
+            is_held: false,
             resent_from: Slot(0),
         }
     }
 
     fn end(&self) -> Seq {
         self.first.plus(self.ops.len())
+    }
+
+    fn unsent(&self) -> usize {
+        if self.is_held {
+            0
+        } else {
+            self.ops.len() - self.sent
+        }
     }
 }
 
@@ -340,6 +373,20 @@ mod tests {
         backlog.applied(id(2), Seq(9));
         backlog.forwarded(run(id(2), 7, 3), Seq(9));
         assert!(!backlog.waits_for(id(2)) && !backlog.has_unsent());
+    }
+
+    #[test]
+    fn commands_whose_predecessors_are_on_their_way_are_held() {
+        let mut backlog = Backlog::default();
+        backlog.forwarded(run(id(2), 8, 2), Seq(5));
+        backlog.applied(id(2), Seq(6));
+        assert!(!backlog.has_unsent() && backlog.take(ALL).is_none());
+        backlog.applied(id(2), Seq(7));
+        assert_eq!(
+            backlog.take(ALL).map(|b| b.runs),
+            Some(vec![run(id(2), 8, 2)])
+        );
+        assert!(!backlog.has_unsent());
     }
 
     #[test]

@@ -167,8 +167,9 @@ impl Consensus {
         if !self.is_owner() {
             self.backlog.keep_only(self.me);
             self.backlog.resend(self.me);
-        } else {
-            self.forwarded = None;
+        } else if self.forwarded.take().is_some() {
+            // What was forwarded may be lost, and from here on nobody else looks after it.
+            self.backlog.resend(self.me);
         }
         self.catch_up.hasten();
     }

@@ -33,6 +33,11 @@ impl Consensus {
         self.backlog.push(self.me, seq, op);
     }
 
+    /// Roughly the bytes of the commands of this process that wait.
+    pub fn bytes_open(&self) -> usize {
+        self.backlog.bytes_of(self.me)
+    }
+
     /// Empties a command of this process that nobody waits for any more.
     pub fn void(&mut self, seq: Seq) {
         self.backlog.void(self.me, seq);

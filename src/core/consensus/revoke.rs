@@ -13,8 +13,12 @@ use crate::core::log::Entry;
 use crate::core::membership::{Peer, Peers, SUSPICION_FLOOR};
 use crate::core::protocol::peer::{Message, Promised};
 
-/// Longest pause between two attempts at the same slot.
+/// Longest pause between two attempts at the same slot, beside a random part that is as long.
 const PATIENCE_MAX: Duration = Duration::from_secs(4);
+
+/// Round trips of a revocation, one lost message forgiven: before as much time has passed, another
+/// attempt would only get in the way of the first.
+const ROUND_TRIPS: u32 = 3;
 
 /// A slot that something waits for.
 #[derive(Clone, Debug)]
@@ -72,13 +76,18 @@ impl Consensus {
                 asked: false,
             });
         }
-        let Some(stall) = &mut self.stall else { return };
+        let far = self.far(peers);
+        let Some(stall) = &mut self.stall else {
+            return;
+        };
         let waited = now.since(stall.since);
         if waited >= stall.patience {
-            let jitter = env.random() % (stall.patience.as_micros() as u64).max(1);
+            let patience = (stall.patience * 2)
+                .max(far * ROUND_TRIPS)
+                .min(PATIENCE_MAX);
+            let jitter = env.random() % (patience.as_micros() as u64).max(1);
             stall.since = now;
-            stall.patience =
-                (stall.patience * 3 / 2 + Duration::from_micros(jitter)).min(PATIENCE_MAX);
+            stall.patience = patience + Duration::from_micros(jitter);
             stall.asked = false;
             self.revoke(now, peers, env);
         } else if waited >= stall.patience / 2 && !stall.asked {
@@ -92,6 +101,26 @@ impl Consensus {
             Some(stall) if !stall.asked => stall.since + stall.patience / 2,
             Some(stall) => stall.since + stall.patience,
             None => Time::NEVER,
+        }
+    }
+
+    /// The round trip to the furthest member, nearly at the longest.
+    fn far(&self, peers: &Peers) -> Duration {
+        let members = &self.epochs.at(self.window.first()).members;
+        let trips = members
+            .iter()
+            .filter_map(|member| peers.get(*member)?.long_round_trip());
+        trips.max().unwrap_or_default()
+    }
+
+    /// Somebody else has begun to take the stalled slot over: this member gives it the time that
+    /// it would need itself.
+    pub(super) fn defer(&mut self, rival: NodeId, slot: Slot, now: Time) {
+        if let Some(stall) = &mut self.stall
+            && stall.slot == slot
+            && rival != self.me
+        {
+            stall.since = now;
         }
     }
 

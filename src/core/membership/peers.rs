@@ -68,14 +68,20 @@ impl Peer {
         self.round_trip.map(|(mean, _)| mean)
     }
 
+    /// Nearly the longest round trip to be expected, once one was measured.
+    pub fn long_round_trip(&self) -> Option<Duration> {
+        self.round_trip
+            .map(|(mean, deviation)| mean + deviation * 4)
+    }
+
     /// How long to wait for it when it holds up the log: four times nearly the longest round trip
     /// to be expected.
     pub fn suspicion(&self) -> Duration {
         if !self.linked {
             return SUSPICION_UNLINKED;
         }
-        let (mean, deviation) = self.round_trip.unwrap_or((SUSPICION_FLOOR, Duration::ZERO));
-        ((mean + deviation * 4) * 4).clamp(SUSPICION_FLOOR, SUSPICION_CEILING)
+        let long = self.long_round_trip().unwrap_or_default();
+        (long * 4).clamp(SUSPICION_FLOOR, SUSPICION_CEILING)
     }
 
     /// Whether nothing was heard of it for several heartbeats, or its connection is broken.

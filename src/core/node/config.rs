@@ -67,6 +67,8 @@ pub struct Tuning {
     pub batch: BatchLimits,
     /// Writes of clients that wait for their place in the log at most. Beyond it they are refused.
     pub writes_open_max: usize,
+    /// Bytes of them at most, estimated.
+    pub bytes_open_max: usize,
 }
 
 impl Default for Tuning {
@@ -79,6 +81,8 @@ impl Default for Tuning {
             },
             // Minutes of work for a cluster that is slow; more would only wait to time out.
             writes_open_max: 65_536,
+            // A few hundred of the largest values.
+            bytes_open_max: 256 << 20,
         }
     }
 }

@@ -16,7 +16,7 @@ use super::env::{Env, Input, Notice, Time};
 use super::id::{NodeId, Rev, SessionId};
 use super::log::{Author, Op, Seq};
 use super::membership::{Housekeeping, Identity, Ownership, Peers, Situation};
-use super::protocol::client::{Request, Response};
+use super::protocol::client::{Request, Response, Verb};
 use super::protocol::peer::{Digest, Message};
 use super::service::{Rules, Service, Task};
 use super::state::State;
@@ -183,11 +183,16 @@ impl Node {
 
     fn on_request(&mut self, session: SessionId, request: Request, env: &mut impl Env) {
         let tag = request.tag;
+        let is_full = self.is_full();
         let Some(Replica { state, consensus }) = &mut self.replica else {
             let text = "this node has no copy of the store yet; try again";
             return env.reply(session, Response::refuse_with(tag, text));
         };
-        if self.service.writes_open() >= self.config.tuning.writes_open_max {
+        let is_write = request
+            .verb
+            .and_then(Verb::from_number)
+            .is_some_and(Verb::is_write);
+        if is_write && is_full {
             let text = "too many writes wait for their place in the log; try again later";
             return env.reply(session, Response::refuse_with(tag, text));
         }
@@ -213,6 +218,16 @@ impl Node {
                 self.service.proposed(seq, session, tag, verb, env.now());
             }
         }
+    }
+
+    /// Whether more writes of clients wait than this node wants to hold.
+    fn is_full(&self) -> bool {
+        let tuning = &self.config.tuning;
+        let bytes = self
+            .replica
+            .as_ref()
+            .map_or(0, |replica| replica.consensus.bytes_open());
+        self.service.writes_open() >= tuning.writes_open_max || bytes >= tuning.bytes_open_max
     }
 
     fn on_message(&mut self, from: NodeId, message: Message, env: &mut impl Env) {

@@ -130,6 +130,13 @@ impl Verb {
     }
 }
 
+impl Verb {
+    /// Whether it puts something into the log.
+    pub fn is_write(self) -> bool {
+        matches!(self, Verb::Set | Verb::Del | Verb::Nop)
+    }
+}
+
 /// Why a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 #[repr(i32)]

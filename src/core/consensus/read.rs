@@ -18,8 +18,10 @@ use crate::core::protocol::peer::Message;
 /// Questions under way at a time. Reads that arrive meanwhile share the next one.
 const QUESTIONS_MAX: usize = 4;
 
-/// Before a question is put again to those who have not answered.
+/// Before a question is put again to those who have not answered, doubled each time.
 const REPEAT: Duration = Duration::from_millis(50);
+/// Longest pause between two times: who is slow must not be drowned in questions.
+const REPEAT_MAX: Duration = Duration::from_secs(2);
 
 /// A read that waits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -43,6 +45,15 @@ struct Question {
     /// The highest slot in any answer.
     max: Slot,
     sent: Time,
+    /// How often it was put.
+    tries: u32,
+}
+
+impl Question {
+    fn due(&self) -> Time {
+        let pause = REPEAT * 2u32.saturating_pow(self.tries.min(10) - 1);
+        self.sent + pause.min(REPEAT_MAX)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -66,7 +77,7 @@ impl Reader {
     pub fn deadline(&self) -> Time {
         self.questions
             .values()
-            .map(|q| q.sent + REPEAT)
+            .map(Question::due)
             .min()
             .unwrap_or(Time::NEVER)
     }
@@ -102,6 +113,7 @@ impl Consensus {
             asked: BTreeMap::new(),
             max: Slot(0),
             sent: now,
+            tries: 1,
         };
         self.widen(number, &mut question, env);
         self.reader.questions.insert(number, question);
@@ -179,10 +191,11 @@ impl Consensus {
 
     pub(super) fn repeat_questions(&mut self, now: Time, env: &mut impl Env) {
         for (number, question) in &mut self.reader.questions {
-            if now < question.sent + REPEAT {
+            if now < question.due() {
                 continue;
             }
             question.sent = now;
+            question.tries += 1;
             let mut to: Vec<NodeId> = Vec::new();
             for asked in question.asked.values() {
                 let missing = asked.members.iter().enumerate();

@@ -13,7 +13,8 @@ use crate::core::log::Entry;
 use crate::core::membership::{Peer, Peers, SUSPICION_FLOOR};
 use crate::core::protocol::peer::{Message, Promised};
 
-/// Longest pause between two attempts at the same slot, beside a random part that is as long.
+/// Longest pause between two attempts at the same slot, beside a random part that is as long,
+/// unless the members are further apart than that.
 const PATIENCE_MAX: Duration = Duration::from_secs(4);
 
 /// Round trips of a revocation, one lost message forgiven: before as much time has passed, another
@@ -83,8 +84,8 @@ impl Consensus {
         let waited = now.since(stall.since);
         if waited >= stall.patience {
             let patience = (stall.patience * 2)
-                .max(far * ROUND_TRIPS)
-                .min(PATIENCE_MAX);
+                .min(PATIENCE_MAX)
+                .max(far * ROUND_TRIPS);
             let jitter = env.random() % (patience.as_micros() as u64).max(1);
             stall.since = now;
             stall.patience = patience + Duration::from_micros(jitter);

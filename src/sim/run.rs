@@ -21,9 +21,10 @@ use super::params::micros;
 use super::process::Pid;
 use super::world::{Happening, Narrator, Stats, World};
 use crate::core::env::Time;
+use crate::core::id::NodeId;
 
 /// Time that forming a cluster may take when nothing fails but single messages.
-const FORMING_MAX: Duration = Duration::from_secs(120);
+const FORMING_MAX: Duration = Duration::from_secs(900);
 /// How often the progress of a phase is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 /// Events after which a run counts as running away: a hundred times a usual one.
@@ -192,14 +193,18 @@ impl<M: Machine> Run<'_, M> {
     fn choose_core(&mut self) -> Option<Vec<Pid>> {
         let world = &*self.world;
         let dice = &mut world.chance.dice(What::Core, 0);
-        let applied = |pid: &Pid| {
-            let machine = world.processes[*pid].machine.as_ref();
-            machine.and_then(M::view).map(|view| view.applied)
-        };
-        let furthest = world.alive().max_by_key(applied)?;
-        let machine = world.processes[furthest].machine.as_ref()?;
+        // Of all that anybody knows: who is behind may need a configuration that others have left.
+        let mut sets: Vec<Vec<NodeId>> = Vec::new();
+        for pid in world.alive() {
+            let known = world.processes[pid].machine.as_ref().map(M::member_sets);
+            for set in known.into_iter().flatten() {
+                if !sets.contains(&set) {
+                    sets.push(set);
+                }
+            }
+        }
         let mut core = Vec::new();
-        for mut set in machine.member_sets() {
+        for mut set in sets {
             dice.shuffle(&mut set);
             set.sort_by_key(|id| world.by_id.get(id).is_none_or(|pid| !core.contains(pid)));
             let live = set.iter().filter_map(|id| world.by_id.get(id));

@@ -94,7 +94,9 @@ pub enum Command {
     ///
     /// Each of connections × inflight slots sends its next request when the last one was
     /// answered. After the warm-up, each answer is counted and its latency recorded. Prints a
-    /// table to standard error and one line of JSON to standard output. Writes below /bench.
+    /// table to standard error and one line of JSON to standard output. Writes below /bench. What
+    /// reads keys needs "fill" to have run with the same --keys. Whether reads are local is up to
+    /// the workload, not to --local.
     #[command(
         after_help = "Examples:\n  doozer bench fill --keys 100000 --connections 4 --inflight \
                       16\n  doozer bench set --connections 8 --inflight 8 --duration 10"

@@ -68,7 +68,8 @@ pub struct Flags {
     #[arg(long, value_name = "SECONDS", value_parser = seconds_or_zero)]
     pub fill: Option<Duration>,
 
-    /// Seconds of silence after which a member loses its slot
+    /// Accepted, and without effect until members are evicted automatically: clear the slot of a
+    /// dead one with `doozer set /ctl/cal/N REV` and an empty value
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub timeout: Duration,
 
@@ -150,7 +151,8 @@ Examples:
   doozerd -l 10.0.0.1:8046 -c prod
       the first process of a cluster
   doozerd -l 10.0.0.2:8046 -c prod -a 10.0.0.1:8046
-      another one; it becomes a member when there is an empty file in /ctl/cal
+      another one, a standby; it becomes a member when there is an empty file in /ctl/cal, such
+      as after: doozer -a 10.0.0.1:8046 add /ctl/cal/1 </dev/null
 
 Environment:
   DOOZER_RWSECRET  secret that grants everything; the same for all processes of a cluster

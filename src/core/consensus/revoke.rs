@@ -21,6 +21,10 @@ const PATIENCE_MAX: Duration = Duration::from_secs(4);
 /// attempt would only get in the way of the first.
 const ROUND_TRIPS: u32 = 3;
 
+/// Round trips are taken for no longer than this: beyond it, a measurement tells of a pause and not
+/// of a distance.
+const FAR_MAX: Duration = Duration::from_secs(5);
+
 /// A slot that something waits for.
 #[derive(Clone, Debug)]
 pub(super) struct Stall {
@@ -77,7 +81,7 @@ impl Consensus {
                 asked: false,
             });
         }
-        let far = self.far(peers);
+        let far = self.far(now, peers);
         let Some(stall) = &mut self.stall else {
             return;
         };
@@ -105,13 +109,18 @@ impl Consensus {
         }
     }
 
-    /// The round trip to the furthest member, nearly at the longest.
-    fn far(&self, peers: &Peers) -> Duration {
-        let members = &self.epochs.at(self.window.first()).members;
-        let trips = members
-            .iter()
-            .filter_map(|member| peers.get(*member)?.long_round_trip());
-        trips.max().unwrap_or_default()
+    /// The round trip to the nearest majority, nearly at the longest. Silent members do not count:
+    /// what was measured of them may be anything.
+    fn far(&self, now: Time, peers: &Peers) -> Duration {
+        let epoch = self.epochs.at(self.window.first());
+        let heard = epoch.members.iter().filter_map(|member| peers.get(*member));
+        let mut trips: Vec<Duration> = heard
+            .filter(|peer| !peer.is_silent(now))
+            .filter_map(Peer::long_round_trip)
+            .collect();
+        trips.sort_unstable();
+        trips.truncate(epoch.quorum() - 1);
+        trips.last().copied().unwrap_or_default().min(FAR_MAX)
     }
 
     /// Somebody else has begun to take the stalled slot over: this member gives it the time that

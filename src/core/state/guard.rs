@@ -53,6 +53,7 @@ impl State {
         match names.next() {
             Some("cal") => self.guard_slot(path, value),
             Some("node") => self.guard_node(names.next(), path, value),
+            Some("name") => Err(format!("{path}: the name of a cluster does not change")),
             Some("err") => Err(format!("{ERR} belongs to the servers: choose another path")),
             _ => Ok(()),
         }

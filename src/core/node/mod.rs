@@ -71,6 +71,7 @@ impl Node {
             local_reads: config.local_reads,
             timeout: config.request_timeout,
             limits: config.limits,
+            writes_open_max: config.tuning.writes_open_max,
         };
         let (founds, replica) = match &config.start {
             Start::Found { cluster } => {
@@ -187,10 +188,6 @@ impl Node {
             let text = "this node has no copy of the store yet; try again";
             return env.reply(session, Response::refuse_with(tag, text));
         };
-        if self.service.writes_open() >= self.config.tuning.writes_open_max {
-            let text = "too many writes wait for their place in the log; try again later";
-            return env.reply(session, Response::refuse_with(tag, text));
-        }
         match self
             .service
             .request(session, request, self.is_member, state.store_mut(), env)

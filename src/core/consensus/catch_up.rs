@@ -106,6 +106,11 @@ impl Consensus {
         }
     }
 
+    /// Whether the log that is kept goes on from a state after this slot.
+    pub fn has_after(&self, slot: Slot) -> bool {
+        slot.next() >= self.retained.oldest()
+    }
+
     /// A standby wants to be fed.
     pub fn on_follow(&mut self, follower: NodeId, from: Slot, now: Time) {
         let followers = &mut self.catch_up.followers;

@@ -220,9 +220,13 @@ impl Node {
         if let Message::SnapshotPiece { at, piece, bytes } = message {
             return self.on_snapshot_piece(from, at, piece, &bytes, env);
         }
-        let Some(Replica { state, consensus }) = &mut self.replica else {
+        let Some(replica) = &mut self.replica else {
             return;
         };
+        if let Message::SnapshotAsk { at, piece } = message {
+            return self.uploads.send(from, (at, piece), replica, now, env);
+        }
+        let Replica { state, consensus } = replica;
         match message {
             Message::Accept {
                 ballot,
@@ -270,10 +274,9 @@ impl Node {
                 }
             }
             Message::Follow { from: first } => consensus.on_follow(from, first, now),
-            Message::SnapshotAsk { at, piece } => {
-                self.uploads.send(from, at, piece, state, now, env);
+            Message::SnapshotAsk { .. } | Message::SnapshotPiece { .. } => {
+                unreachable!("it was handled above")
             }
-            Message::SnapshotPiece { .. } => unreachable!("it was handled above"),
             Message::Forward { run } => {
                 let last = state.last(run.origin);
                 consensus.on_forward(from, run, last);

@@ -36,6 +36,9 @@ struct Queue {
     sent: usize,
     /// Losses in slots before this one are known: the cursor has gone back since.
     resent_from: Slot,
+    /// The commands before `first` got lost on their way here, or come through another owner.
+    /// Until those are in effect, these cannot be, however often they are proposed.
+    lacks_beginning: bool,
 }
 
 /// Commands that wait to be applied.
@@ -94,6 +97,9 @@ impl Backlog {
     /// it may be ahead. What is known, or leaves a gap behind what is known, is ignored.
     pub fn forwarded(&mut self, run: Run, last: Seq) {
         let Run { origin, first, ops } = run;
+        if first.0.checked_add(ops.len() as u64).is_none() {
+            return;
+        }
         // An origin begins with the first of its commands that it does not know to be applied.
         let begin = first.max(last.next());
         let is_beginning = match self.queues.get(&origin) {
@@ -172,15 +178,21 @@ impl Backlog {
         Some(Run { origin, first, ops })
     }
 
-    /// Drops what has been applied: commands of `origin` up to `last`.
-    pub fn applied(&mut self, origin: NodeId, last: Seq) {
+    /// Drops what has been applied: commands of `origin` up to `last`. Returns whether there was
+    /// something.
+    pub fn applied(&mut self, origin: NodeId, last: Seq) -> bool {
         let Some(queue) = self.queues.get_mut(&origin) else {
-            return;
+            return false;
         };
-        let done = match (last.0 + 1).checked_sub(queue.first.0) {
+        let done = match last.next().0.checked_sub(queue.first.0) {
             Some(done) => (done as usize).min(queue.ops.len()),
-            None => return,
+            None => return false,
         };
+        if queue.lacks_beginning {
+            queue.lacks_beginning = false;
+            self.unsent += queue.sent;
+            queue.sent = 0;
+        }
         queue.ops.drain(..done);
         queue.first = queue.first.plus(done);
         self.unsent -= done.saturating_sub(queue.sent);
@@ -188,15 +200,20 @@ impl Backlog {
         if queue.ops.is_empty() {
             self.queues.remove(&origin);
         }
+        done > 0
     }
 
-    /// Commands of `origin` that were in `slot` did not get into effect there. Everything that is
-    /// not applied is handed out again, unless that was done since `slot` was used: `next` is the
-    /// first slot that may be used from here on.
-    pub fn lost(&mut self, origin: NodeId, slot: Slot, next: Slot) {
+    /// Commands of `origin` that were in `slot` did not get into effect there; `last` is its latest
+    /// one that did. Everything that is not applied is handed out again, unless that was done since
+    /// `slot` was used: `next` is the first slot that may be used from here on.
+    pub fn lost(&mut self, origin: NodeId, last: Seq, slot: Slot, next: Slot) {
         if let Some(queue) = self.queues.get_mut(&origin)
             && slot >= queue.resent_from
         {
+            if !queue.first.follows(last) {
+                queue.lacks_beginning = true;
+                return;
+            }
             queue.resent_from = next;
             self.unsent += queue.sent;
             queue.sent = 0;
@@ -236,6 +253,7 @@ impl Queue {
             ops: VecDeque::new(),
             sent: 0,
             resent_from: Slot(0),
+            lacks_beginning: false,
         }
     }
 
@@ -304,18 +322,18 @@ mod tests {
             Some(vec![run(id(1), 3, 1)])
         ); // slot 2
         assert!(!backlog.has_unsent());
-        backlog.lost(id(1), Slot(1), Slot(3));
+        backlog.lost(id(1), Seq(0), Slot(1), Slot(3));
         assert_eq!(
             backlog.take(ALL).map(|b| b.runs),
             Some(vec![run(id(1), 1, 3)])
         ); // slot 3
-        backlog.lost(id(1), Slot(2), Slot(4));
+        backlog.lost(id(1), Seq(0), Slot(2), Slot(4));
         assert!(
             !backlog.has_unsent(),
             "the loss in slot 2 was to be expected"
         );
         backlog.applied(id(1), Seq(2));
-        backlog.lost(id(1), Slot(3), Slot(4));
+        backlog.lost(id(1), Seq(2), Slot(3), Slot(4));
         assert_eq!(
             backlog.take(ALL).map(|b| b.runs),
             Some(vec![run(id(1), 3, 1)])

@@ -126,8 +126,9 @@ impl Consensus {
             .expect("I9: entries are applied in slot order");
         if let Entry::Batch(batch) = &entry {
             for run in &batch.runs {
-                self.backlog.applied(run.origin, last(run.origin));
-                if run.origin == self.me
+                let has_moved = self.backlog.applied(run.origin, last(run.origin));
+                if has_moved
+                    && run.origin == self.me
                     && let Some((_, since)) = &mut self.forwarded
                 {
                     *since = now;
@@ -149,9 +150,10 @@ impl Consensus {
         {
             for run in &batch.runs {
                 let end = run.first.plus(run.ops.len().saturating_sub(1));
-                if last(run.origin) < end {
-                    self.backlog
-                        .lost(run.origin, slot, self.next.max(slot.next()));
+                let last = last(run.origin);
+                if last < end {
+                    let next = self.next.max(slot.next());
+                    self.backlog.lost(run.origin, last, slot, next);
                 }
             }
         }
@@ -168,7 +170,7 @@ impl Consensus {
             self.backlog.keep_only(self.me);
             self.backlog.resend(self.me);
         } else {
-            self.forwarded = None;
+            (self.forwarded, self.failed) = (None, None);
         }
         self.catch_up.hasten();
     }

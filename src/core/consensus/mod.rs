@@ -75,8 +75,10 @@ pub struct Consensus {
     reserved_at: Option<RecordId>,
     /// Entries of this owner that are not applied.
     own: BTreeMap<Slot, Own>,
-    /// When commands were last forwarded to an owner, and to whom.
+    /// The owner that commands are forwarded to, and since when it has brought nothing about.
     forwarded: Option<(NodeId, Time)>,
+    /// The owner that brought nothing about before.
+    failed: Option<NodeId>,
 
     /// Votes that leave with the next flush, and the record that they depend on.
     votes: Vec<(Slot, Ballot)>,
@@ -121,6 +123,7 @@ impl Consensus {
             reserved_at: None,
             own: BTreeMap::new(),
             forwarded: None,
+            failed: None,
             votes: Vec::new(),
             votes_after: None,
             stall: None,
@@ -211,6 +214,7 @@ impl Consensus {
     /// What leaves at the end of a group of inputs: proposals, votes, questions, entries for
     /// followers.
     pub fn flush(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
+        self.repeat_forward(now, peers);
         self.propose(now, peers, env);
         self.send_votes(env);
         self.ask_readers(now, env);
@@ -220,7 +224,6 @@ impl Consensus {
     /// Does what time asks for.
     pub fn tick(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
         self.retransmit(now, env);
-        self.repeat_forward(now, peers);
         self.repeat_questions(now, env);
         self.check_stall(now, peers, env);
         self.catch_up(now, peers, env);

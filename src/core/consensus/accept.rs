@@ -2,7 +2,7 @@
 
 use super::{Ballot, Consensus, Lane, Slot};
 use crate::core::durable::Record;
-use crate::core::env::{Env, RecordId};
+use crate::core::env::Env;
 use crate::core::id::NodeId;
 use crate::core::log::Entry;
 use crate::core::protocol::peer::{Accepted, Message, Promised};
@@ -93,7 +93,7 @@ impl Consensus {
                 ballot,
                 entry: entry.clone(),
             });
-            self.votes_after = self.votes_after.max(Some(record));
+            self.acted_at = Some(record);
         }
         self.votes.push((slot, ballot));
         if let Some(entry) = decided {
@@ -120,7 +120,7 @@ impl Consensus {
         let mut to = self.others(first, last);
         to.push(self.me);
         let (lane, reserved) = self.lane(env);
-        let after: Option<RecordId> = self.votes_after.take().max(reserved);
+        let after = self.acted_at.max(reserved);
         let applied = self.applied();
         env.send(
             &to,
@@ -181,13 +181,13 @@ impl Consensus {
                 self.give_up_below(slot.next());
             }
         }
-        let mut after = None;
         if !fresh.is_empty() {
-            after = Some(env.record(Record::Promised {
+            self.acted_at = Some(env.record(Record::Promised {
                 slots: fresh,
                 ballot,
             }));
         }
+        let after = self.acted_at.filter(|_| !promises.is_empty());
         if !promises.is_empty() || !known.is_empty() {
             env.send(
                 &[from],

@@ -80,9 +80,11 @@ pub struct Consensus {
     /// The owner that brought nothing about before.
     failed: Option<NodeId>,
 
-    /// Votes that leave with the next flush, and the record that they depend on.
+    /// Votes that leave with the next flush.
     votes: Vec<(Slot, Ballot)>,
-    votes_after: Option<RecordId>,
+    /// The latest record of a promise or an acceptance. Whatever this acceptor says depends on it,
+    /// also what it says again: the first time may still be waiting for the disk.
+    acted_at: Option<RecordId>,
 
     stall: Option<Stall>,
     revocation: Option<Revocation>,
@@ -125,7 +127,7 @@ impl Consensus {
             forwarded: None,
             failed: None,
             votes: Vec::new(),
-            votes_after: None,
+            acted_at: None,
             stall: None,
             revocation: None,
             reader: Reader::default(),
@@ -227,6 +229,7 @@ impl Consensus {
         self.repeat_questions(now, env);
         self.check_stall(now, peers, env);
         self.catch_up(now, peers, env);
+        self.send_votes(env);
     }
 
     /// When [`Consensus::tick`] has something to do, at the latest.

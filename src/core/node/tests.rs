@@ -1,6 +1,7 @@
 //! Whole nodes on a network of queues: what is sent arrives in order, at once, unless a test cuts
 //! a connection.
 
+mod durability;
 mod forwarding;
 mod membership;
 mod snapshots;

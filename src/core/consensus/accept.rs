@@ -20,13 +20,12 @@ impl Consensus {
         if let Some(lane) = lane {
             self.on_lane(from, lane);
         }
-        if ballot.member != from {
+        if ballot.member != from || !self.heed_round(ballot) {
             return;
         }
-        self.round_max = self.round_max.max(ballot.round);
         let mut known = Vec::new();
-        for (slot, entry) in entries {
-            self.seen = self.seen.max(slot);
+        for (slot, entry) in entries.into_iter().take(self.window.len()) {
+            self.on_seen(slot);
             if let Some(entry) = self.outcome(slot) {
                 known.push((slot, entry));
                 continue;
@@ -141,14 +140,13 @@ impl Consensus {
         slots: Vec<Slot>,
         env: &mut impl Env,
     ) {
-        if ballot.member != from || ballot.round == 0 {
+        if ballot.member != from || ballot.round == 0 || !self.heed_round(ballot) {
             return;
         }
-        self.round_max = self.round_max.max(ballot.round);
         let mut promises = Vec::new();
         let mut fresh = Vec::new();
         let mut known = Vec::new();
-        for slot in slots {
+        for slot in slots.into_iter().take(self.window.len()) {
             if let Some(entry) = self.outcome(slot) {
                 known.push((slot, entry));
                 continue;
@@ -175,8 +173,9 @@ impl Consensus {
                 slot,
                 accepted: state.accepted.clone(),
             });
-            self.seen = self.seen.max(slot);
-            if epoch.owner(slot) == self.me && slot >= self.next {
+            let is_mine = epoch.owner(slot) == self.me;
+            self.on_seen(slot);
+            if is_mine && slot >= self.next {
                 // An own slot that is promised away is no use to this owner.
                 self.give_up_below(slot.next());
             }

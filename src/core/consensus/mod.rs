@@ -48,6 +48,11 @@ pub use slot::{Ballot, Lane, Slot};
 /// network.
 pub const ALPHA: u64 = 64;
 
+/// Rounds that a ballot may be ahead of the highest one known. A member that is cut off raises its
+/// round by one every few seconds, and gets there in two years; a wrong number would leave nobody a
+/// higher ballot.
+const ROUND_LEAP_MAX: u32 = 1 << 24;
+
 /// The consensus of one node.
 #[derive(Clone, Debug)]
 pub struct Consensus {
@@ -169,7 +174,28 @@ impl Consensus {
 
     /// Somebody says that this slot is in use.
     pub fn on_seen(&mut self, slot: Slot) {
-        self.seen = self.seen.max(slot);
+        // Nobody here can do anything about what lies beyond the window, and whoever is ahead says
+        // so again. A wrong number would make everybody skip up to it for ever.
+        self.seen = self.seen.max(slot.min(self.window.last()));
+    }
+
+    /// Whether a process votes in a slot that is not applied, as far as is known here.
+    pub fn is_voter(&self, node: NodeId) -> bool {
+        let (first, last) = (self.window.first(), self.window.last());
+        self.epochs
+            .covering(first, last)
+            .any(|epoch| epoch.has(node))
+    }
+
+    /// Notes the round of somebody's ballot. Returns whether it can be meant.
+    fn heed_round(&mut self, ballot: Ballot) -> bool {
+        if ballot.round > self.round_max.saturating_add(ROUND_LEAP_MAX) {
+            return false;
+        }
+        if self.is_voter(ballot.member) {
+            self.round_max = self.round_max.max(ballot.round);
+        }
+        true
     }
 
     /// The connection to a process broke: if the log waits for it, it need not wait for long.
@@ -195,12 +221,8 @@ impl Consensus {
     pub fn jump(&mut self, applied: Slot, epochs: Epochs, last: impl Fn(NodeId) -> Seq) {
         assert!(applied > self.applied(), "a snapshot of the past");
         self.window.jump(applied);
-        self.epochs = epochs;
         self.retained = Retained::new(applied);
-        self.seen = self
-            .seen
-            .max(applied)
-            .max(Slot(self.epochs.latest().start.0 - 1));
+        self.seen = self.seen.max(applied);
         self.next = self.next.max(applied.next());
         self.own = self.own.split_off(&applied.next());
         let origins: Vec<NodeId> = self.backlog.origins().collect();
@@ -210,6 +232,7 @@ impl Consensus {
         }
         self.stall = None;
         self.revocation = None;
+        self.change_epochs(&epochs);
         self.settle(self.window.first(), self.window.last().next());
     }
 

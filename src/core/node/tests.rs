@@ -3,7 +3,9 @@
 
 mod durability;
 mod forwarding;
+mod hostile;
 mod membership;
+mod recovery;
 mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

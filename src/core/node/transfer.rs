@@ -212,7 +212,7 @@ impl Node {
         }
     }
 
-    fn install(&mut self, state: State, env: &mut impl Env) {
+    pub(super) fn install(&mut self, state: State, env: &mut impl Env) {
         let before = self.rev();
         match &mut self.replica {
             None => self.replica = Some(Replica::new(&self.config, state)),

@@ -1,6 +1,8 @@
 //! Revocations, and members that were away.
 
 use super::*;
+use crate::core::consensus::Ballot;
+use crate::core::log::Entry;
 
 #[test]
 fn commands_of_a_revoked_owner_are_proposed_again_once_and_in_their_order() {
@@ -177,4 +179,53 @@ fn without_a_majority_too_many_writes_are_refused_and_reads_still_served() {
         ..request(Verb::Get, "/")
     };
     assert_eq!(world.ask(1, unknown).error(), Some(ErrorCode::UnknownVerb));
+}
+
+#[test]
+fn a_promise_given_before_a_snapshot_is_kept_after_it() {
+    let mut world = World::cluster(3, 3);
+    world.isolate(3, true);
+    let epochs = world.nodes[&id(3)]
+        .state()
+        .expect("a copy")
+        .epochs()
+        .clone();
+    let from = world.nodes[&id(3)].applied().plus(20);
+    let slot = (0..3).map(|n| from.plus(n));
+    let slot = slot
+        .into_iter()
+        .find(|slot| epochs.at(*slot).owner(*slot) == id(1));
+    let slot = slot.expect("each of three owns one of three");
+    let ballot = Ballot {
+        round: 5,
+        member: id(2),
+    };
+    let slots = vec![slot];
+    world.tell(2, 3, Message::Prepare { ballot, slots });
+    assert_eq!(world.ask(1, set("/a", "x", -1)).error(), None);
+    let ahead = world.nodes[&id(1)].state().expect("a copy").clone();
+    assert!(ahead.applied() > world.nodes[&id(3)].applied() && ahead.applied() < slot);
+    world.with(id(3), |node, env| node.install(ahead, env));
+    assert_eq!(world.value(3, "/a"), Some("x".into()));
+    world.sent = Some(Vec::new());
+    let accept = Message::Accept {
+        ballot: Ballot::of_owner(id(1)),
+        entries: vec![(slot, Entry::Skip)],
+        lane: None,
+        applied: Slot(0),
+    };
+    world.tell(1, 3, accept);
+    world.settle();
+    let rejected = Message::Reject {
+        slot,
+        promised: ballot,
+    };
+    let sent = world.sent.take().unwrap_or_default();
+    assert!(sent.contains(&(id(3), id(1), rejected)), "{sent:?}");
+    let voted = |message: &Message| matches!(message, Message::Accepted(a) if !a.votes.is_empty());
+    assert!(
+        !sent
+            .iter()
+            .any(|(from, _, message)| *from == id(3) && voted(message))
+    );
 }

@@ -1,7 +1,7 @@
 //! Snapshots for several processes at a time.
 
 use super::*;
-use crate::core::state::StateImporter;
+use crate::core::state::{StateExport, StateImporter};
 use crate::core::store::HistoryLimits;
 
 /// A process that takes a snapshot of node 1, by the rules, one question at a time.
@@ -65,4 +65,29 @@ fn many_that_take_a_snapshot_at_a_time_all_get_one() {
         }
     }
     assert!(takers.iter().all(|taker| taker.is_done));
+}
+
+#[test]
+fn a_snapshot_of_a_slot_that_its_configurations_do_not_belong_to_is_refused() {
+    let limits = HistoryLimits {
+        revs: 2000,
+        bytes: 1 << 24,
+    };
+    let state = State::founded_by(id(1), 64, limits);
+    let header = StateExport::new(&state).piece(0).expect("the header");
+    assert!(StateImporter::new(limits).take(&header).is_ok());
+    assert_eq!(header[0], 0, "the slot comes first");
+    let mut last = vec![253];
+    last.extend([0xff; 8]);
+    last.extend(&header[1..]);
+    assert!(StateImporter::new(limits).take(&last).is_err());
+
+    let world = World::cluster(3, 3);
+    let state = world.nodes[&id(1)].state().expect("a copy");
+    let mut header = StateExport::new(state).piece(0).expect("the header");
+    assert!(StateImporter::new(limits).take(&header).is_ok());
+    // Its configuration is of a later slot than the one that it claims to be of.
+    assert!((1..=250).contains(&header[0]), "a slot of one byte");
+    header[0] = 0;
+    assert!(StateImporter::new(limits).take(&header).is_err());
 }

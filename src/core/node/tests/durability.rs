@@ -36,7 +36,12 @@ fn a_vote_waits_for_its_record_however_often_it_is_asked_for() {
 #[test]
 fn an_owner_does_not_repeat_its_own_vote_before_that_is_durable() {
     let mut world = World::cluster(3, 3);
+    // Its slots are reserved already, so that the vote waits for its own record only.
+    world.command(1, Op::Void);
+    world.settle();
     world.stall_disk(1);
+    // It hears nobody, and proposes again.
+    world.loses = Some(|from, to, _| to == id(1) && from != id(1));
     world.sent = Some(Vec::new());
     world.send(1, set("/a", "x", -1));
     world.run(Duration::from_millis(180));

@@ -2,7 +2,7 @@
 
 use super::{Ballot, Consensus, Lane, Slot};
 use crate::core::durable::Record;
-use crate::core::env::{Env, RecordId};
+use crate::core::env::Env;
 use crate::core::id::NodeId;
 use crate::core::log::Entry;
 use crate::core::protocol::peer::{Accepted, Message, Promised};
@@ -20,13 +20,12 @@ impl Consensus {
         if let Some(lane) = lane {
             self.on_lane(from, lane);
         }
-        if ballot.member != from {
+        if ballot.member != from || !self.heed_round(ballot) {
             return;
         }
-        self.round_max = self.round_max.max(ballot.round);
         let mut known = Vec::new();
-        for (slot, entry) in entries {
-            self.seen = self.seen.max(slot);
+        for (slot, entry) in entries.into_iter().take(self.window.len()) {
+            self.on_seen(slot);
             if let Some(entry) = self.outcome(slot) {
                 known.push((slot, entry));
                 continue;
@@ -93,7 +92,7 @@ impl Consensus {
                 ballot,
                 entry: entry.clone(),
             });
-            self.votes_after = self.votes_after.max(Some(record));
+            self.acted_at = Some(record);
         }
         self.votes.push((slot, ballot));
         if let Some(entry) = decided {
@@ -120,7 +119,7 @@ impl Consensus {
         let mut to = self.others(first, last);
         to.push(self.me);
         let (lane, reserved) = self.lane(env);
-        let after: Option<RecordId> = self.votes_after.take().max(reserved);
+        let after = self.acted_at.max(reserved);
         let applied = self.applied();
         env.send(
             &to,
@@ -141,15 +140,14 @@ impl Consensus {
         slots: Vec<Slot>,
         env: &mut impl Env,
     ) {
-        if ballot.member != from || ballot.round == 0 {
+        if ballot.member != from || ballot.round == 0 || !self.heed_round(ballot) {
             return;
         }
-        self.round_max = self.round_max.max(ballot.round);
         let now = env.now();
         let mut promises = Vec::new();
         let mut fresh = Vec::new();
         let mut known = Vec::new();
-        for slot in slots {
+        for slot in slots.into_iter().take(self.window.len()) {
             if let Some(entry) = self.outcome(slot) {
                 known.push((slot, entry));
                 continue;
@@ -176,20 +174,21 @@ impl Consensus {
                 slot,
                 accepted: state.accepted.clone(),
             });
-            self.seen = self.seen.max(slot);
-            if epoch.owner(slot) == self.me && slot >= self.next {
+            let is_mine = epoch.owner(slot) == self.me;
+            self.on_seen(slot);
+            if is_mine && slot >= self.next {
                 // An own slot that is promised away is no use to this owner.
                 self.give_up_below(slot.next());
             }
         }
-        let mut after = None;
         if let Some(first) = fresh.first() {
             self.defer(from, *first, now);
-            after = Some(env.record(Record::Promised {
+            self.acted_at = Some(env.record(Record::Promised {
                 slots: fresh,
                 ballot,
             }));
         }
+        let after = self.acted_at.filter(|_| !promises.is_empty());
         if !promises.is_empty() || !known.is_empty() {
             env.send(
                 &[from],

@@ -109,6 +109,9 @@ impl Backlog {
     /// it may be ahead. What is known, or leaves a gap behind what is known, is ignored.
     pub fn forwarded(&mut self, run: Run, last: Seq) {
         let Run { origin, first, ops } = run;
+        if first.0.checked_add(ops.len() as u64).is_none() {
+            return;
+        }
         // An origin begins with the first of its commands that it does not know to be applied.
         let begin = first.max(last.next());
         let is_beginning = match self.queues.get(&origin) {
@@ -199,13 +202,14 @@ impl Backlog {
         Some(Run { origin, first, ops })
     }
 
-    /// Drops what has been applied: commands of `origin` up to `last`.
-    pub fn applied(&mut self, origin: NodeId, last: Seq) {
+    /// Drops what has been applied: commands of `origin` up to `last`. Returns whether there was
+    /// something.
+    pub fn applied(&mut self, origin: NodeId, last: Seq) -> bool {
         let Some(queue) = self.queues.get_mut(&origin) else {
-            return;
+            return false;
         };
         let before = queue.unsent();
-        let done = (last.0 + 1).checked_sub(queue.first.0).unwrap_or(0) as usize;
+        let done = last.next().0.checked_sub(queue.first.0).unwrap_or(0) as usize;
         let done = done.min(queue.ops.len());
         queue.bytes -= queue.ops.drain(..done).map(|op| cost(&op)).sum::<usize>();
         queue.first = queue.first.plus(done);
@@ -215,6 +219,7 @@ impl Backlog {
         if queue.ops.is_empty() {
             self.queues.remove(&origin);
         }
+        done > 0
     }
 
     /// Commands of `origin` that were in `slot` did not get into effect there. Everything that is

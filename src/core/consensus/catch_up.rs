@@ -62,10 +62,7 @@ impl Consensus {
 
     /// Whether entries from this process may be believed: it is a member, or was asked.
     pub fn trusts(&self, from: NodeId) -> bool {
-        let (first, last) = (self.window.first(), self.window.last());
-        self.epochs
-            .covering(first, last)
-            .any(|epoch| epoch.has(from))
+        self.is_voter(from)
             || self.catch_up.source == Some(from)
             || self.catch_up.asked.is_some_and(|(asked, _)| asked == from)
     }
@@ -77,7 +74,7 @@ impl Consensus {
 
     /// A peer has applied the log up to this slot.
     pub fn on_peer_applied(&mut self, applied: Slot) {
-        self.seen = self.seen.max(applied);
+        self.on_seen(applied);
     }
 
     /// Somebody misses entries.
@@ -104,6 +101,11 @@ impl Consensus {
         if entries >= LEARN_SLOTS_MAX && self.catch_up.asked.is_some_and(|(id, _)| id == from) {
             self.ask(from, now, env);
         }
+    }
+
+    /// Whether the log that is kept goes on from a state after this slot.
+    pub fn has_after(&self, slot: Slot) -> bool {
+        slot.next() >= self.retained.oldest()
     }
 
     /// A standby wants to be fed.

@@ -16,7 +16,7 @@ impl Consensus {
         }
         let mut proposed = None;
         for (slot, ballot) in accepted.votes {
-            self.seen = self.seen.max(slot);
+            self.on_seen(slot);
             if ballot.round == 0
                 && ballot.member == self.me
                 && let Some(own) = self.own.get(&slot)
@@ -42,7 +42,8 @@ impl Consensus {
 
     /// A member gives up slots of its own.
     pub fn on_lane(&mut self, from: NodeId, lane: Lane) {
-        if from == self.me || lane.base > lane.next {
+        let is_sound = lane.base <= lane.next && lane.used.len() <= self.window.len();
+        if from == self.me || !is_sound || !self.is_voter(from) {
             return;
         }
         let (base, next) = (lane.base, lane.next);
@@ -80,7 +81,7 @@ impl Consensus {
 
     /// Notes an outcome that a peer knows. Returns whether it is that of the slot to apply next.
     pub fn learn(&mut self, slot: Slot, entry: Entry) -> bool {
-        self.seen = self.seen.max(slot);
+        self.on_seen(slot);
         if self.window.get(slot).is_some() {
             self.decide(slot, entry);
         }
@@ -126,8 +127,9 @@ impl Consensus {
             .expect("I9: entries are applied in slot order");
         if let Entry::Batch(batch) = &entry {
             for run in &batch.runs {
-                self.backlog.applied(run.origin, last(run.origin));
-                if run.origin == self.me
+                let has_moved = self.backlog.applied(run.origin, last(run.origin));
+                if has_moved
+                    && run.origin == self.me
                     && let Some((_, since)) = &mut self.forwarded
                 {
                     *since = now;
@@ -149,9 +151,10 @@ impl Consensus {
         {
             for run in &batch.runs {
                 let end = run.first.plus(run.ops.len().saturating_sub(1));
-                if last(run.origin) < end {
-                    self.backlog
-                        .lost(run.origin, slot, self.next.max(slot.next()));
+                let last = last(run.origin);
+                if last < end {
+                    let next = self.next.max(slot.next());
+                    self.backlog.lost(run.origin, slot, next);
                 }
             }
         }
@@ -159,17 +162,22 @@ impl Consensus {
 
     /// Adopts the configurations that an applied entry has made. Everybody moves to the slots of
     /// the latest one at once, so that those between become Skip within one delay.
-    fn change_epochs(&mut self, epochs: &Epochs) {
+    pub(super) fn change_epochs(&mut self, epochs: &Epochs) {
         self.epochs = epochs.clone();
+        self.lanes
+            .retain(|member, _| epochs.iter().any(|epoch| epoch.has(*member)));
         let start = self.epochs.latest().start;
         self.seen = self.seen.max(Slot(start.0 - 1));
         self.give_up_below(start);
         if !self.is_owner() {
             self.backlog.keep_only(self.me);
             self.backlog.resend(self.me);
-        } else if self.forwarded.take().is_some() {
-            // What was forwarded may be lost, and from here on nobody else looks after it.
-            self.backlog.resend(self.me);
+        } else {
+            self.failed = None;
+            if self.forwarded.take().is_some() {
+                // What was forwarded may be lost, and from here on nobody else looks after it.
+                self.backlog.resend(self.me);
+            }
         }
         self.catch_up.hasten();
     }

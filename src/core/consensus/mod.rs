@@ -48,6 +48,11 @@ pub use slot::{Ballot, Lane, Slot};
 /// network.
 pub const ALPHA: u64 = 64;
 
+/// Rounds that a ballot may be ahead of the highest one known. A member that is cut off raises its
+/// round by one every few seconds, and gets there in two years; a wrong number would leave nobody a
+/// higher ballot.
+const ROUND_LEAP_MAX: u32 = 1 << 24;
+
 /// The consensus of one node.
 #[derive(Clone, Debug)]
 pub struct Consensus {
@@ -75,12 +80,16 @@ pub struct Consensus {
     reserved_at: Option<RecordId>,
     /// Entries of this owner that are not applied.
     own: BTreeMap<Slot, Own>,
-    /// When commands were last forwarded to an owner, and to whom.
+    /// The owner that commands are forwarded to, and since when it has brought nothing about.
     forwarded: Option<(NodeId, Time)>,
+    /// The owner that brought nothing about before.
+    failed: Option<NodeId>,
 
-    /// Votes that leave with the next flush, and the record that they depend on.
+    /// Votes that leave with the next flush.
     votes: Vec<(Slot, Ballot)>,
-    votes_after: Option<RecordId>,
+    /// The latest record of a promise or an acceptance. Whatever this acceptor says depends on it,
+    /// also what it says again: the first time may still be waiting for the disk.
+    acted_at: Option<RecordId>,
 
     stall: Option<Stall>,
     revocation: Option<Revocation>,
@@ -121,8 +130,9 @@ impl Consensus {
             reserved_at: None,
             own: BTreeMap::new(),
             forwarded: None,
+            failed: None,
             votes: Vec::new(),
-            votes_after: None,
+            acted_at: None,
             stall: None,
             revocation: None,
             reader: Reader::default(),
@@ -164,7 +174,28 @@ impl Consensus {
 
     /// Somebody says that this slot is in use.
     pub fn on_seen(&mut self, slot: Slot) {
-        self.seen = self.seen.max(slot);
+        // Nobody here can do anything about what lies beyond the window, and whoever is ahead says
+        // so again. A wrong number would make everybody skip up to it for ever.
+        self.seen = self.seen.max(slot.min(self.window.last()));
+    }
+
+    /// Whether a process votes in a slot that is not applied, as far as is known here.
+    pub fn is_voter(&self, node: NodeId) -> bool {
+        let (first, last) = (self.window.first(), self.window.last());
+        self.epochs
+            .covering(first, last)
+            .any(|epoch| epoch.has(node))
+    }
+
+    /// Notes the round of somebody's ballot. Returns whether it can be meant.
+    fn heed_round(&mut self, ballot: Ballot) -> bool {
+        if ballot.round > self.round_max.saturating_add(ROUND_LEAP_MAX) {
+            return false;
+        }
+        if self.is_voter(ballot.member) {
+            self.round_max = self.round_max.max(ballot.round);
+        }
+        true
     }
 
     /// The connection to a process broke: if the log waits for it, it need not wait for long.
@@ -190,12 +221,8 @@ impl Consensus {
     pub fn jump(&mut self, applied: Slot, epochs: Epochs, last: impl Fn(NodeId) -> Seq) {
         assert!(applied > self.applied(), "a snapshot of the past");
         self.window.jump(applied);
-        self.epochs = epochs;
         self.retained = Retained::new(applied);
-        self.seen = self
-            .seen
-            .max(applied)
-            .max(Slot(self.epochs.latest().start.0 - 1));
+        self.seen = self.seen.max(applied);
         self.next = self.next.max(applied.next());
         self.own = self.own.split_off(&applied.next());
         let origins: Vec<NodeId> = self.backlog.origins().collect();
@@ -205,12 +232,14 @@ impl Consensus {
         }
         self.stall = None;
         self.revocation = None;
+        self.change_epochs(&epochs);
         self.settle(self.window.first(), self.window.last().next());
     }
 
     /// What leaves at the end of a group of inputs: proposals, votes, questions, entries for
     /// followers.
     pub fn flush(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
+        self.repeat_forward(now, peers);
         self.propose(now, peers, env);
         self.send_votes(env);
         self.ask_readers(now, env);
@@ -220,10 +249,10 @@ impl Consensus {
     /// Does what time asks for.
     pub fn tick(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
         self.retransmit(now, env);
-        self.repeat_forward(now, peers);
         self.repeat_questions(now, env);
         self.check_stall(now, peers, env);
         self.catch_up(now, peers, env);
+        self.send_votes(env);
     }
 
     /// When [`Consensus::tick`] has something to do, at the latest.

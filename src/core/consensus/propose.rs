@@ -186,8 +186,8 @@ impl Consensus {
             .copied()
             .filter(|owner| !peers.is_silent(*owner, now))
             .collect();
-        // The nearest owner, and the same one again as long as it lives: commands of one process
-        // that come through different owners overtake each other.
+        // The nearest owner, and the same one again as long as it brings them about: commands of one
+        // process that come through different owners overtake each other.
         let keeps = self
             .forwarded
             .map(|(owner, _)| owner)
@@ -196,7 +196,7 @@ impl Consensus {
             alive
                 .iter()
                 .copied()
-                .min_by_key(|owner| peers.get(*owner).and_then(|p| p.round_trip()))
+                .min_by_key(|owner| (self.failed == Some(*owner), distance(*owner, peers)))
         };
         let Some(owner) = keeps.or_else(nearest) else {
             return;
@@ -229,6 +229,7 @@ impl Consensus {
             && (late || peers.is_silent(owner, now))
         {
             self.forwarded = None;
+            self.failed = Some(owner);
             self.backlog.resend(self.me);
         }
     }
@@ -268,6 +269,12 @@ impl Consensus {
     pub(super) fn retransmit_deadline(&self) -> Time {
         self.own.values().map(Own::due).min().unwrap_or(Time::NEVER)
     }
+}
+
+/// Whom nobody has measured counts as furthest.
+fn distance(owner: NodeId, peers: &Peers) -> Duration {
+    let measured = peers.get(owner).and_then(|peer| peer.round_trip());
+    measured.unwrap_or(Duration::MAX)
 }
 
 impl Own {

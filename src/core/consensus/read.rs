@@ -161,7 +161,7 @@ impl Consensus {
         }
         if counts {
             question.max = question.max.max(slot);
-            self.seen = self.seen.max(slot);
+            self.on_seen(slot);
         }
     }
 

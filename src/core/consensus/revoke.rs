@@ -179,9 +179,12 @@ impl Consensus {
             }
             slot = slot.next();
         }
-        self.round_max += 1;
+        let Some(round) = self.round_max.checked_add(1) else {
+            return;
+        };
+        self.round_max = round;
         let ballot = Ballot {
-            round: self.round_max,
+            round,
             member: self.me,
         };
         let answers = slots
@@ -259,6 +262,6 @@ impl Consensus {
 
     /// An acceptor has promised a higher ballot to somebody else.
     pub fn on_reject(&mut self, promised: Ballot) {
-        self.round_max = self.round_max.max(promised.round);
+        self.heed_round(promised);
     }
 }

@@ -11,9 +11,10 @@ use crate::core::id::NodeId;
 pub struct Slot(pub u64);
 
 impl Slot {
-    /// The slot after this one.
+    /// The slot after this one. The last number there is stays where it is: only others' messages
+    /// name it.
     pub fn next(self) -> Slot {
-        Slot(self.0 + 1)
+        self.plus(1)
     }
 
     /// The slot `n` after this one.

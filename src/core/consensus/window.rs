@@ -105,6 +105,11 @@ impl Window {
         self.applied.plus(self.slots.len() as u64)
     }
 
+    /// How many slots may be acted in.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// What is known of a slot of the window.
     pub fn get(&self, slot: Slot) -> Option<&SlotState> {
         self.slots.get(self.index(slot)?)

@@ -31,14 +31,15 @@ impl Seq {
         self == Seq::first_of((self.0 >> Self::INDEX_BITS) as u32)
     }
 
-    /// The command after this one.
+    /// The command after this one. Nothing comes after the last number there is, which only others'
+    /// messages name.
     pub fn next(self) -> Seq {
-        Seq(self.0 + 1)
+        self.plus(1)
     }
 
-    /// The `n`-th command after this one.
+    /// The `n`-th command after this one; see [`Seq::next`].
     pub fn plus(self, n: usize) -> Seq {
-        Seq(self.0 + n as u64)
+        Seq(self.0.saturating_add(n as u64))
     }
 
     /// Whether a command with this number may be applied right after `last`, the latest one of the
@@ -46,7 +47,7 @@ impl Seq {
     pub fn follows(self, last: Seq) -> bool {
         let life = self.0 >> Self::INDEX_BITS;
         let last_life = last.0 >> Self::INDEX_BITS;
-        self == last.next()
+        last.0.checked_add(1) == Some(self.0)
             || ((life > last_life || last == Seq::default()) && self == Seq::first_of(life as u32))
     }
 }

@@ -105,6 +105,19 @@ impl Epochs {
                 .all(|pair| pair[0].start < pair[1].start)
     }
 
+    /// Whether these are the configurations of the slots after `applied`, where a change takes
+    /// effect `alpha` slots after the command that makes it.
+    pub fn are_of(&self, applied: Slot, alpha: u64) -> bool {
+        let first = self.list.first();
+        first.is_some_and(|first| first.start >= Slot(1) && first.start <= applied.next())
+            && self.latest().start <= applied.plus(alpha)
+    }
+
+    /// All of them, by start.
+    pub fn iter(&self) -> impl Iterator<Item = &Epoch> {
+        self.list.iter()
+    }
+
     /// The configuration of a slot that is not applied yet, or was applied last.
     pub fn at(&self, slot: Slot) -> &Epoch {
         let after = self.list.partition_point(|epoch| epoch.start <= slot);

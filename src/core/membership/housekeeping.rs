@@ -175,7 +175,8 @@ impl Housekeeping {
 
     fn claim(&mut self, state: &State, at: Situation, submit: &mut impl FnMut(Op) -> Seq) {
         if self.claim.is_some_and(|seq| !self.is_done(seq, state)) {
-            self.claim_due = Time::NEVER;
+            // It may come to nothing, of which there is no trace in the store.
+            self.claim_due = at.now + CLAIM_PAUSE;
             return;
         }
         let latest = state.epochs().latest();

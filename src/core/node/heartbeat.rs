@@ -8,14 +8,14 @@ use crate::core::id::NodeId;
 use crate::core::membership::{BEAT, BEATS_MISSED};
 use crate::core::protocol::peer::{Beat, Message};
 
-/// Whether the states of peers agreed with ours when they were compared last.
+/// Whether the states of members agreed with ours when they were compared last.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Verdicts {
     agrees: BTreeMap<NodeId, bool>,
 }
 
 impl Verdicts {
-    /// Notes a comparison. Returns whether this node must be the one that is wrong: more peers
+    /// Notes a comparison. Returns whether this node must be the one that is wrong: more members
     /// contradict it than agree with it.
     fn note(&mut self, peer: NodeId, agrees: bool) -> bool {
         self.agrees.insert(peer, agrees);
@@ -41,7 +41,7 @@ impl Node {
         // Alone there is nobody to tell.
         let is_alone = self.peers.linked().next().is_none();
         self.beat_due = now + if is_alone { BEAT * BEATS_MISSED } else { BEAT };
-        self.verdicts.forget(|id| self.peers.get(id).is_none());
+        self.verdicts.forget(|id| !consensus.is_voter(id));
         self.uploads.expire(now);
         let (lane, after) = consensus.statement(env);
         for (id, peer) in self.peers.iter().filter(|(_, peer)| peer.linked) {
@@ -81,7 +81,9 @@ impl Node {
         }
         consensus.on_peer_applied(beat.applied);
         consensus.on_seen(beat.seen);
-        if let Some(ours) = consensus.digest_at(beat.applied)
+        // Only members: a process that somebody attached must not be able to stop them.
+        if consensus.is_voter(from)
+            && let Some(ours) = consensus.digest_at(beat.applied)
             && self.verdicts.note(from, ours == beat.digest)
         {
             env.halt(Halt::Diverged {

@@ -71,6 +71,7 @@ impl Node {
             local_reads: config.local_reads,
             timeout: config.request_timeout,
             limits: config.limits,
+            writes_open_max: config.tuning.writes_open_max,
         };
         let (founds, replica) = match &config.start {
             Start::Found { cluster } => {
@@ -220,14 +221,13 @@ impl Node {
         }
     }
 
-    /// Whether more writes of clients wait than this node wants to hold.
+    /// Whether the writes of clients that wait are larger than this node wants to hold.
     fn is_full(&self) -> bool {
-        let tuning = &self.config.tuning;
         let bytes = self
             .replica
             .as_ref()
             .map_or(0, |replica| replica.consensus.bytes_open());
-        self.service.writes_open() >= tuning.writes_open_max || bytes >= tuning.bytes_open_max
+        bytes >= self.config.tuning.bytes_open_max
     }
 
     fn on_message(&mut self, from: NodeId, message: Message, env: &mut impl Env) {
@@ -238,9 +238,13 @@ impl Node {
         if let Message::SnapshotPiece { at, piece, bytes } = message {
             return self.on_snapshot_piece(from, at, piece, &bytes, env);
         }
-        let Some(Replica { state, consensus }) = &mut self.replica else {
+        let Some(replica) = &mut self.replica else {
             return;
         };
+        if let Message::SnapshotAsk { at, piece } = message {
+            return self.uploads.send(from, (at, piece), replica, now, env);
+        }
+        let Replica { state, consensus } = replica;
         match message {
             Message::Accept {
                 ballot,
@@ -288,10 +292,9 @@ impl Node {
                 }
             }
             Message::Follow { from: first } => consensus.on_follow(from, first, now),
-            Message::SnapshotAsk { at, piece } => {
-                self.uploads.send(from, at, piece, state, now, env);
+            Message::SnapshotAsk { .. } | Message::SnapshotPiece { .. } => {
+                unreachable!("it was handled above")
             }
-            Message::SnapshotPiece { .. } => unreachable!("it was handled above"),
             Message::Forward { run } => {
                 let last = state.last(run.origin);
                 consensus.on_forward(from, run, last);

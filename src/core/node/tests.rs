@@ -1,6 +1,13 @@
 //! Whole nodes on a network of queues: what is sent arrives in order, at once, unless a test cuts
 //! a connection.
 
+mod durability;
+mod forwarding;
+mod hostile;
+mod membership;
+mod recovery;
+mod snapshots;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -9,10 +16,11 @@ use crate::core::durable::Record;
 use crate::core::env::{Halt, Notice, RecordId};
 use crate::core::limits::Limits;
 use crate::core::protocol::client::{ErrorCode, Verb};
+use crate::core::store::{Found, Path};
 
 const STEP: Duration = Duration::from_millis(1);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct World {
     now: Time,
     nodes: BTreeMap<NodeId, Node>,
@@ -25,6 +33,14 @@ struct World {
     halted: Vec<(NodeId, Halt)>,
     random: u64,
     records: u64,
+    /// Which messages get lost, besides those of cut connections.
+    loses: Option<fn(NodeId, NodeId, &Message) -> bool>,
+    /// Processes whose disks make no record after this one durable, and what waits for that.
+    busy_disks: BTreeMap<NodeId, RecordId>,
+    held_back: Vec<(NodeId, NodeId, Message)>,
+    /// What was sent, while a test wants to know.
+    sent: Option<Vec<(NodeId, NodeId, Message)>>,
+    tweak: Option<fn(&mut Config)>,
 }
 
 struct Outside<'a> {
@@ -46,14 +62,14 @@ impl Env for Outside<'_> {
         self.world.random >> 11
     }
 
-    fn send(&mut self, to: &[NodeId], message: Message, _after: Option<RecordId>) {
+    fn send(&mut self, to: &[NodeId], message: Message, after: Option<RecordId>) {
         for id in to {
-            if !self.world.cut.contains(&(self.me, *id)) {
-                let input = Input::Peer {
-                    from: self.me,
-                    message: message.clone(),
-                };
-                self.world.inputs.push_back((*id, input));
+            let sent = (self.me, *id, message.clone());
+            let durable = self.world.busy_disks.get(&self.me).copied();
+            if durable.is_some_and(|durable| after > Some(durable)) {
+                self.world.held_back.push(sent);
+            } else {
+                self.world.deliver(sent);
             }
         }
     }
@@ -118,8 +134,13 @@ fn config(n: u8, start: Start) -> Config {
 
 impl World {
     fn founded() -> World {
+        World::founded_with(None)
+    }
+
+    fn founded_with(tweak: Option<fn(&mut Config)>) -> World {
         let mut world = World {
             now: Time(1_000_000),
+            tweak,
             ..World::default()
         };
         world.start(
@@ -151,7 +172,11 @@ impl World {
 
     fn start(&mut self, n: u8, start: Start) {
         let joins = start == Start::Join;
-        self.nodes.insert(id(n), Node::new(config(n, start)));
+        let mut config = config(n, start);
+        if let Some(tweak) = self.tweak {
+            tweak(&mut config);
+        }
+        self.nodes.insert(id(n), Node::new(config));
         self.inputs
             .push_back((id(n), Input::Opened { session: SESSION }));
         if joins {
@@ -176,6 +201,76 @@ impl World {
         for other in others {
             self.inputs
                 .push_back((other, Input::Unlinked { peer: id(n) }));
+        }
+    }
+
+    fn deliver(&mut self, (from, to, message): (NodeId, NodeId, Message)) {
+        if let Some(sent) = &mut self.sent {
+            sent.push((from, to, message.clone()));
+        }
+        let is_lost = self.loses.is_some_and(|loses| loses(from, to, &message));
+        if !is_lost && !self.cut.contains(&(from, to)) {
+            self.inputs.push_back((to, Input::Peer { from, message }));
+        }
+    }
+
+    /// Makes the disk of a process busy: what it records from here on does not become durable.
+    fn stall_disk(&mut self, n: u8) {
+        self.busy_disks.insert(id(n), RecordId(self.records));
+    }
+
+    /// Hands a node a message as if another process had sent it.
+    fn tell(&mut self, from: u8, to: u8, message: Message) {
+        let from = id(from);
+        self.inputs
+            .push_back((id(to), Input::Peer { from, message }));
+    }
+
+    /// Cuts a process off from all others, or connects it again, without anybody noticing.
+    fn isolate(&mut self, n: u8, is_cut: bool) {
+        for other in self.nodes.keys().filter(|other| **other != id(n)) {
+            for pair in [(id(n), *other), (*other, id(n))] {
+                match is_cut {
+                    true => self.cut.insert(pair),
+                    false => self.cut.remove(&pair),
+                };
+            }
+        }
+    }
+
+    /// Puts a command of a node's own into its queue.
+    fn command(&mut self, n: u8, op: Op) {
+        self.with(id(n), |node, env| {
+            let replica = node.replica.as_mut().expect("it has a copy");
+            submit(&mut node.next, &mut replica.consensus, op);
+            node.flush(env);
+        });
+    }
+
+    /// Makes these members the owners.
+    fn own(&mut self, owners: &[u8]) {
+        let first = id(owners[0]);
+        let expect = self.nodes[&first]
+            .state()
+            .map(|state| state.epochs().latest().start);
+        let op = Op::Owners {
+            expect: expect.expect("it has a copy"),
+            owners: owners.iter().map(|n| id(*n)).collect(),
+        };
+        self.command(owners[0], op);
+        self.run(Duration::from_millis(100));
+        for node in self.nodes.values() {
+            let latest = node.state().expect("it has a copy").epochs().latest();
+            assert_eq!(latest.owners.len(), owners.len());
+        }
+    }
+
+    fn value(&self, n: u8, path: &str) -> Option<String> {
+        let path = Path::parse(path.as_bytes()).expect("well formed");
+        let view = self.nodes[&id(n)].state()?.store().at(None).ok()?;
+        match view.get(&path) {
+            Found::File { value, .. } => Some(String::from_utf8_lossy(&value.0).into_owned()),
+            Found::Missing | Found::Dir { .. } => None,
         }
     }
 

@@ -29,19 +29,23 @@ pub(super) struct Uploads {
 }
 
 impl Uploads {
-    /// Sends a piece of a snapshot: of the one taken after slot `at`, or of one as of now.
+    /// Sends a piece of a snapshot: of the one taken after slot `at`, or of one after which the
+    /// log still goes on: several processes that come at a time share it, or they would keep
+    /// driving out each other's.
     pub fn send(
         &mut self,
         to: NodeId,
-        at: Slot,
-        piece: u32,
-        state: &State,
+        (at, piece): (Slot, u32),
+        Replica { state, consensus }: &Replica,
         now: Time,
         env: &mut impl Env,
     ) {
-        let index = match self.list.iter().position(|(export, _)| export.at() == at) {
+        let goes_on = |export: &StateExport| consensus.has_after(export.at());
+        let known = |(export, _): &(StateExport, Time)| export.at() == at;
+        let usable = |(export, _): &(StateExport, Time)| goes_on(export);
+        let position = self.list.iter().position(known);
+        let index = match position.or_else(|| self.list.iter().rposition(usable)) {
             Some(index) => index,
-            // It begins, or what it began with is gone: either way with the first piece.
             None => {
                 if self.list.len() >= UPLOADS_MAX {
                     let oldest = (0..self.list.len()).min_by_key(|i| self.list[*i].1);
@@ -53,6 +57,7 @@ impl Uploads {
         };
         let (export, used) = &mut self.list[index];
         *used = now;
+        // It begins, or what it began with is gone: either way with the first piece.
         let piece = if export.at() == at { piece } else { 0 };
         if let Some(bytes) = export.piece(piece) {
             env.send(
@@ -180,10 +185,18 @@ impl Node {
         if piece != current.importer.due() {
             return;
         }
+        let alpha = self.replica.as_ref().map(|replica| replica.state.alpha());
         match current.importer.take(bytes) {
             Ok(None) => {
                 current.asked = None;
                 current.tries = 0;
+            }
+            Ok(Some(state)) if alpha.is_some_and(|alpha| alpha != state.alpha()) => {
+                env.notice(Notice::BadSnapshot {
+                    peer: from,
+                    error: format!("it is of a cluster with a window of {}", state.alpha()),
+                });
+                self.download.current = None;
             }
             Ok(Some(state)) => {
                 self.download.current = None;
@@ -199,7 +212,7 @@ impl Node {
         }
     }
 
-    fn install(&mut self, state: State, env: &mut impl Env) {
+    pub(super) fn install(&mut self, state: State, env: &mut impl Env) {
         let before = self.rev();
         match &mut self.replica {
             None => self.replica = Some(Replica::new(&self.config, state)),

@@ -59,6 +59,8 @@ pub struct Rules {
     pub timeout: Duration,
     /// Bounds.
     pub limits: Limits,
+    /// Writes that wait for their place in the log at most.
+    pub writes_open_max: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -309,11 +311,6 @@ impl Service {
             .first_key_value()
             .map_or(Time::NEVER, |(_, read)| read.deadline);
         write.min(read)
-    }
-
-    /// Commands of clients that wait for their place in the log.
-    pub fn writes_open(&self) -> usize {
-        self.writes.len()
     }
 
     /// Answers a request that was counted as open.

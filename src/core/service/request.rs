@@ -170,6 +170,10 @@ impl Service {
                     return Err(refuse(ErrorCode::Readonly));
                 }
                 let mutation = self.mutation(verb, request)?;
+                if self.writes.len() >= self.rules.writes_open_max {
+                    let text = "too many writes wait for their place in the log; try again later";
+                    return Err(Response::refuse_with(tag, text));
+                }
                 Ok(Next::Propose(mutation, verb))
             }
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use bincode::config::Configuration;
 use bincode::{Decode, Encode};
 
-use super::{Origin, State};
+use super::{ORIGINS_MAX, Origin, State};
 use crate::core::consensus::Slot;
 use crate::core::id::NodeId;
 use crate::core::membership::Epochs;
@@ -17,6 +17,10 @@ use crate::core::store::{Export, HistoryLimits, ImportError, Importer};
 
 /// Largest window that a header may name; see [`ALPHA`](crate::core::consensus::ALPHA).
 const ALPHA_MAX: u64 = 1 << 16;
+
+/// The last slot that anybody will ever get to: a million a second for a hundred thousand years.
+/// Leaves room to count on from.
+const SLOT_MAX: Slot = Slot(1 << 62);
 
 /// Largest header in bytes: all origins that are remembered, with room to spare.
 const HEADER_BYTES_MAX: usize = 1 << 20;
@@ -124,8 +128,11 @@ impl StateImporter {
         let Some(header) = &self.header else {
             let (header, used) = bincode::decode_from_slice::<Header, _>(bytes, CONFIG)?;
             let is_sound = used == bytes.len()
+                && header.applied <= SLOT_MAX
+                && (1..=ALPHA_MAX).contains(&header.alpha)
                 && header.epochs.is_sound()
-                && (1..=ALPHA_MAX).contains(&header.alpha);
+                && header.epochs.are_of(header.applied, header.alpha)
+                && header.origins.len() <= ORIGINS_MAX;
             if !is_sound {
                 return Err(SnapshotError::Nonsense);
             }

@@ -1,0 +1,104 @@
+//! Slots of members: who takes them, and what clients may write there.
+
+use super::*;
+
+fn err_rev(world: &mut World, n: u8) -> Option<i64> {
+    world.ask(n, request(Verb::Get, "/ctl/err")).rev
+}
+
+#[test]
+fn of_two_standbys_that_want_one_slot_one_wins_without_a_trace_in_ctl_err() {
+    let mut world = World::founded();
+    for n in 2..=4 {
+        world.start(n, Start::Join);
+    }
+    let before = err_rev(&mut world, 1);
+    assert_eq!(world.ask(1, set("/ctl/cal/1", "", 0)).error(), None);
+    world.run(Duration::from_secs(1));
+    let members = world.nodes.values().filter(|node| node.is_member());
+    assert_eq!(members.count(), 2);
+    assert_eq!(err_rev(&mut world, 1), before);
+    // The ones that lost take the next.
+    assert_eq!(world.ask(1, set("/ctl/cal/2", "", 0)).error(), None);
+    assert_eq!(world.ask(1, set("/ctl/cal/3", "", 0)).error(), None);
+    world.run(Duration::from_secs(1));
+    assert!(world.nodes.values().all(Node::is_member));
+    assert_eq!(err_rev(&mut world, 1), before);
+    world.agree();
+}
+
+#[test]
+fn slots_that_stand_vacant_together_are_taken_one_after_the_other_without_any_pulse() {
+    fn quiet(config: &mut Config) {
+        config.pulse = Duration::from_secs(100_000);
+    }
+    let mut world = World::founded_with(Some(quiet));
+    for n in 2..=5 {
+        world.start(n, Start::Join);
+    }
+    for slot in 1..=4 {
+        world.send(1, set(&format!("/ctl/cal/{slot}"), "", 0));
+    }
+    world.run(Duration::from_secs(3));
+    assert!(world.nodes.values().all(Node::is_member));
+    world.agree();
+}
+
+#[test]
+fn a_bogus_member_is_refused_and_writes_go_on() {
+    let mut world = World::cluster(3, 3);
+    for value in ["bogus", "AAAAAAAAAAAAAAAA", "aaaaaaaaaaaaaaaa"] {
+        let answer = world.ask(2, set("/ctl/cal/1", value, -1));
+        assert_eq!(answer.error(), Some(ErrorCode::Other), "{value}");
+        let answer = world.ask(2, set("/ctl/cal/9", value, 0));
+        assert_eq!(answer.error(), Some(ErrorCode::Other), "{value}");
+    }
+    for n in 0..100 {
+        let set = set("/x", "x", -1);
+        assert_eq!(world.ask(1 + n % 3, set).error(), None);
+    }
+    assert!(world.nodes.values().all(Node::is_member));
+}
+
+#[test]
+fn deleting_a_slot_creates_none_and_makes_a_standby_of_its_holder() {
+    let mut world = World::cluster(3, 3);
+    let holder = world.value(1, "/ctl/cal/2").expect("it is held");
+    let del = Request {
+        rev: Some(-1),
+        ..request(Verb::Del, "/ctl/cal/2")
+    };
+    assert_eq!(world.ask(1, del).error(), None);
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.value(1, "/ctl/cal/2"), None);
+    let slots = world.nodes[&id(1)].state().map(|s| s.slot_files().count());
+    assert_eq!(slots, Some(2));
+    for (id, node) in &world.nodes {
+        assert_eq!(node.is_member(), id.to_string() != holder);
+    }
+    let left = world.nodes.keys().find(|id| id.to_string() == holder);
+    let n = left.expect("it is one of them").0[0];
+    let answer = world.ask(n, set("/x", "x", -1));
+    assert_eq!(answer.error(), Some(ErrorCode::Readonly));
+    world.agree();
+}
+
+#[test]
+fn a_standby_whose_source_dies_follows_another() {
+    let mut world = World::cluster(4, 3);
+    let source = world.nodes[&id(4)].replica.as_ref();
+    let source = source
+        .and_then(|r| r.consensus.source())
+        .expect("it follows");
+    world.kill(source.0[0]);
+    let alive = if source == id(1) { 2 } else { 1 };
+    assert_eq!(world.ask(alive, set("/a", "x", -1)).error(), None);
+    world.run(Duration::from_millis(400));
+    assert_eq!(world.value(4, "/a"), Some("x".into()));
+    let source = world.nodes[&id(4)].replica.as_ref();
+    let source = source
+        .and_then(|r| r.consensus.source())
+        .expect("it follows");
+    assert!(world.nodes.contains_key(&source));
+    world.agree();
+}

@@ -1,16 +1,19 @@
 //! Connections of clients: what is to be written to each, and the tasks that read and write it.
 //!
-//! Answers are encoded where they will be written from; all that are there when the writer wakes
-//! leave in one write. A client that does not take its answers is not read from either.
+//! Small answers are encoded where they will be written from; all that are there when the writer
+//! wakes leave in one write. Large ones stay as they are, sharing their values with the store,
+//! until the client has taken what comes before them. A client that does not take its answers is
+//! not read from either.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use prost::Message;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tracing::{debug, warn};
@@ -28,7 +31,15 @@ pub(super) const UNSENT_BYTES_SOFT: usize = 1 << 20;
 
 /// Unsent answers of one connection above which it is closed. Requests that were read before the
 /// soft bound was reached may all have answers of the largest size: this allows for 256 of them.
+/// They share their values with the store, so that this is memory only for what it has forgotten.
 const UNSENT_BYTES_HARD: usize = 256 << 20;
+
+/// Answers larger than this are encoded when they are about to be written: a client that asks for
+/// much and takes nothing would otherwise cost a copy, and the time to make it, for each request.
+const ENCODED_AT_ONCE_BYTES_MAX: usize = 16 << 10;
+
+/// Large answers are encoded for one write up to this size, and one answer more.
+const BATCH_BYTES: usize = 256 << 10;
 
 /// Requests that one connection hands in before others get their turn.
 const REQUESTS_PER_TURN: usize = 128;
@@ -66,7 +77,7 @@ pub(super) struct Sessions {
 pub(super) struct Session {
     id: SessionId,
     from: SocketAddr,
-    out: RefCell<BytesMut>,
+    out: RefCell<Unsent>,
     /// Bytes that have left `out` and have not been written.
     writing: Cell<usize>,
     /// Nothing will be added to `out`; the connection ends when it is empty.
@@ -81,9 +92,42 @@ pub(super) struct Session {
     ended: Signal,
 }
 
+/// Answers that wait for the writer, in order.
+#[derive(Debug, Default)]
+struct Unsent {
+    encoded: BytesMut,
+    /// Those after `encoded`: a large one, and whatever came behind it.
+    queue: VecDeque<Response>,
+    /// Size of all of them as frames.
+    bytes: usize,
+}
+
+impl Unsent {
+    fn push(&mut self, response: Response) {
+        let bytes = HEADER_BYTES + response.encoded_len();
+        self.bytes += bytes;
+        if self.queue.is_empty() && bytes <= ENCODED_AT_ONCE_BYTES_MAX {
+            encode_frame(&response, &mut self.encoded);
+        } else {
+            self.queue.push_back(response);
+        }
+    }
+
+    /// Fills `batch`, which is empty, with what is to be written next.
+    fn take_batch(&mut self, batch: &mut BytesMut) {
+        std::mem::swap(batch, &mut self.encoded);
+        while batch.len() < BATCH_BYTES
+            && let Some(response) = self.queue.pop_front()
+        {
+            encode_frame(&response, batch);
+        }
+        self.bytes -= batch.len();
+    }
+}
+
 impl Sessions {
     /// Appends an answer, if the client is still there.
-    pub(super) fn reply(&self, id: SessionId, response: &Response) {
+    pub(super) fn reply(&self, id: SessionId, response: Response) {
         if let Some(session) = self.table.borrow().get(&id) {
             session.reply(response);
         }
@@ -131,11 +175,11 @@ impl Session {
         }
     }
 
-    fn reply(&self, response: &Response) {
+    fn reply(&self, response: Response) {
         if self.is_broken.get() {
             return;
         }
-        encode_frame(response, &mut self.out.borrow_mut());
+        self.out.borrow_mut().push(response);
         if self.unsent() > UNSENT_BYTES_HARD {
             warn!(
                 "closing the connection of client {}: it has not taken {} bytes of answers",
@@ -160,8 +204,19 @@ impl Session {
         }
     }
 
+    /// Waits until the client has taken enough of its answers, or the session has ended.
+    async fn room_for_answers(&self) {
+        while self.unsent() > UNSENT_BYTES_SOFT && !self.ended.is_raised() {
+            tokio::select! {
+                biased; // the end first: nothing else will come after it
+                () = self.ended.raised() => {}
+                () = self.drained.taken() => {}
+            }
+        }
+    }
+
     fn unsent(&self) -> usize {
-        self.out.borrow().len() + self.writing.get()
+        self.out.borrow().bytes + self.writing.get()
     }
 }
 
@@ -249,13 +304,7 @@ async fn read(
         if let Err(error) = hand_in(shared, session, &mut buffer).await {
             return ReadEnd::Refused(error);
         }
-        while session.unsent() > UNSENT_BYTES_SOFT && !session.ended.is_raised() {
-            tokio::select! {
-                biased; // the end first: nothing else will come after it
-                () = session.ended.raised() => {}
-                () = session.drained.taken() => {}
-            }
-        }
+        session.room_for_answers().await;
         if is_at_end {
             return ReadEnd::Finished;
         }
@@ -293,6 +342,7 @@ async fn hand_in(
         };
         let bytes = before - buffer.len() - HEADER_BYTES;
         shared.inbox.room_for_clients().await;
+        session.room_for_answers().await;
         if session.ended.is_raised() {
             return Ok(()); // The node has been told: nothing may come after that.
         }
@@ -331,7 +381,7 @@ async fn write_answers(
 ) -> io::Result<()> {
     let mut batch = BytesMut::new();
     while !session.is_broken.get() {
-        std::mem::swap(&mut batch, &mut *session.out.borrow_mut());
+        session.out.borrow_mut().take_batch(&mut batch);
         if batch.is_empty() {
             if session.is_finished.get() {
                 return writer.shutdown().await;
@@ -382,6 +432,44 @@ async fn linger(reader: &mut (impl AsyncRead + Unpin)) {
 mod tests {
     use super::*;
 
+    fn answer(tag: i32, value: &Bytes) -> Response {
+        Response {
+            tag: Some(tag),
+            value: Some(value.clone()),
+            ..Response::default()
+        }
+    }
+
+    #[test]
+    fn large_answers_share_their_values_until_they_are_written_in_order() {
+        let mut unsent = Unsent::default();
+        let large = Bytes::from(vec![1; ENCODED_AT_ONCE_BYTES_MAX]);
+        let answers: Vec<Response> = (0..60)
+            .map(|tag| match tag % 3 {
+                0 => answer(tag, &Bytes::from_static(b"small")),
+                _ => answer(tag, &large),
+            })
+            .collect();
+        for response in &answers {
+            unsent.push(response.clone());
+        }
+        assert!(unsent.encoded.len() < ENCODED_AT_ONCE_BYTES_MAX);
+        let total = unsent.bytes;
+        let mut written = BytesMut::new();
+        let mut seen: Vec<Response> = Vec::new();
+        while unsent.bytes > 0 {
+            let mut batch = BytesMut::new();
+            unsent.take_batch(&mut batch);
+            assert!(batch.len() < BATCH_BYTES + 2 * ENCODED_AT_ONCE_BYTES_MAX);
+            written.extend_from_slice(&batch);
+        }
+        assert_eq!(written.len(), total);
+        while let Some(response) = decode_frame(&mut written, usize::MAX).unwrap() {
+            seen.push(response);
+        }
+        assert!(seen == answers, "each answer once, in order");
+    }
+
     #[test]
     fn a_client_that_lets_answers_pile_up_is_given_up() {
         let session = Session::new(SessionId(1), "127.0.0.1:1".parse().unwrap());
@@ -390,13 +478,13 @@ mod tests {
             ..Response::default()
         };
         for _ in 0..7 {
-            session.reply(&response);
+            session.reply(response.clone());
         }
         assert!(!session.is_broken.get());
         assert!(session.unsent() > UNSENT_BYTES_HARD / 8 * 7);
-        session.reply(&response);
+        session.reply(response.clone());
         assert!(session.is_broken.get());
-        session.reply(&response);
+        session.reply(response);
         assert_eq!(session.unsent(), 0, "nothing is kept for it");
     }
 }

@@ -168,7 +168,7 @@ impl<N: Net> Env for World<N> {
     }
 
     fn reply(&mut self, session: SessionId, response: Response) {
-        self.shared.sessions.reply(session, &response);
+        self.shared.sessions.reply(session, response);
     }
 
     fn finish(&mut self, session: SessionId) {

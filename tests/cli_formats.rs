@@ -211,28 +211,34 @@ fn failures_say_what_happened_and_exit_as_documented() {
 }
 
 #[test]
-fn mistakes_on_the_command_line_exit_with_127() {
+fn mistakes_on_the_command_line_exit_with_127_and_bad_flags_with_2() {
     let uri = "doozer:?ca=127.0.0.1:1";
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str, i32); 8] = [
         (
             &[],
             "doozer: missing command\nUse: doozer [options] <command> ",
+            127,
         ),
-        (&["bogus"], "Unknown command: bogus\nUse: doozer "),
-        (&["ls", "/"], "Unknown command: ls\nUse: "),
-        (&["-zz"], "flag provided but not defined: -zz\nUse: "),
+        (&["bogus"], "Unknown command: bogus\nUse: doozer ", 127),
+        (&["ls", "/"], "Unknown command: ls\nUse: ", 127),
+        (&["-zz"], "flag provided but not defined: -zz\nUse: ", 2),
         (
             &["get", "-zz", "/a"],
             "flag provided but not defined: -zz\nUse: ",
+            2,
         ),
-        (&["rev", "-a"], "flag needs an argument: -a\nUse: "),
-        (&["bench"], "bench: wrong number of arguments\n"),
-        (&["get", "/a", "/b"], "get: wrong number of arguments\n"),
+        (&["rev", "-a"], "flag needs an argument: -a\nUse: ", 2),
+        (&["bench"], "bench: wrong number of arguments\n", 127),
+        (
+            &["get", "/a", "/b"],
+            "get: wrong number of arguments\n",
+            127,
+        ),
     ];
-    for (args, err) in cases {
+    for (args, err, code) in cases {
         let done = doozer(args, b"", uri);
         assert!(done.err.starts_with(err), "{args:?}: {}", done.err);
-        assert_eq!(done.code, 127, "{args:?}");
+        assert_eq!(done.code, code, "{args:?}");
     }
     for (command, operands) in [("rev", ""), ("set", "PATH REV"), ("wait", "PATTERN")] {
         let done = doozer(&[command, "1", "2", "3"], b"", uri);

@@ -54,6 +54,7 @@ fn main() -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
         Scanned::Mistake(message) => return usage_error(&message, EXIT_USAGE),
+        Scanned::BadFlag(message) => return usage_error(&message, EXIT_FAILURE),
     };
     match Cli::try_parse_from(std::iter::once("doozer".to_owned()).chain(args)) {
         Ok(cli) => exit(run(cli)),

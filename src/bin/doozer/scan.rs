@@ -25,8 +25,10 @@ pub enum Scanned {
         /// Its name.
         command: String,
     },
-    /// Nothing that can be understood, with the reason.
+    /// No command, with the reason.
     Mistake(String),
+    /// A flag that does not exist or lacks its value, with the reason.
+    BadFlag(String),
 }
 
 /// Reads the arguments after the program's name.
@@ -63,7 +65,7 @@ pub fn scan(args: Vec<String>) -> Scanned {
         };
         let known = find_flag(&root, name).or(command.and_then(|found| find_flag(found, name)));
         let Some(flag) = known else {
-            return Scanned::Mistake(format!("flag provided but not defined: {arg}"));
+            return Scanned::BadFlag(format!("flag provided but not defined: {arg}"));
         };
         let long = flag.get_long().unwrap_or(name);
         match (long, command) {
@@ -80,7 +82,7 @@ pub fn scan(args: Vec<String>) -> Scanned {
         } else if let Some(value) = inline.or_else(|| args.next()) {
             flags.push(format!("--{long}={value}"));
         } else {
-            return Scanned::Mistake(format!("flag needs an argument: {arg}"));
+            return Scanned::BadFlag(format!("flag needs an argument: {arg}"));
         }
     }
     let Some(command) = command else {
@@ -163,6 +165,7 @@ mod tests {
     #[test]
     fn mistakes_are_told_apart() {
         let mistake = |text: &str| Scanned::Mistake(text.to_owned());
+        let bad_flag = |text: &str| Scanned::BadFlag(text.to_owned());
         let help = |command: &str| Scanned::Help {
             command: command.to_owned(),
         };
@@ -173,13 +176,13 @@ mod tests {
             ("", mistake("doozer: missing command")),
             ("-r 5", mistake("doozer: missing command")),
             ("bogus", mistake("Unknown command: bogus")),
-            ("-zz", mistake("flag provided but not defined: -zz")),
-            ("get -zz /a", mistake("flag provided but not defined: -zz")),
+            ("-zz", bad_flag("flag provided but not defined: -zz")),
+            ("get -zz /a", bad_flag("flag provided but not defined: -zz")),
             (
                 "set --raw /a 1",
-                mistake("flag provided but not defined: --raw"),
+                bad_flag("flag provided but not defined: --raw"),
             ),
-            ("rev -a", mistake("flag needs an argument: -a")),
+            ("rev -a", bad_flag("flag needs an argument: -a")),
             ("get", wrong("get")),
             ("set /a", wrong("set")),
             ("rev x", wrong("rev")),

@@ -233,7 +233,8 @@ async fn a_secret_is_presented_on_every_connection() {
         .await
         .err()
         .unwrap();
-    let expected = "OTHER: permission denied: ACCESS needs a secret; give it as sk=SECRET";
+    let expected = "OTHER: permission denied: the server has another secret than that of \
+                    sk=SECRET";
     assert_eq!(error.to_string(), expected);
 }
 

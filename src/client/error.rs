@@ -195,11 +195,16 @@ impl fmt::Display for Refusal {
                     .unwrap_or("the server does not say why");
                 write!(f, "{detail}")?;
                 if detail == "permission denied" {
-                    write!(
-                        f,
-                        ": {} needs a secret; give it as sk=SECRET",
-                        verb_name(self.verb)
-                    )?;
+                    match self.verb {
+                        Some(Verb::Access) => {
+                            write!(f, ": the server has another secret than that of sk=SECRET")?
+                        }
+                        verb => write!(
+                            f,
+                            ": {} needs a secret; give it as sk=SECRET",
+                            verb_name(verb)
+                        )?,
+                    }
                 }
                 Ok(())
             }

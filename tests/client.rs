@@ -81,6 +81,26 @@ async fn reads_carry_the_revision_and_the_local_field_that_were_asked_for() {
 }
 
 #[tokio::test]
+async fn lists_of_the_present_begin_with_a_read_that_is_not_local() {
+    let cluster = Cluster::of(&[("/d/a", "1")]);
+    let server = Server::start(&cluster, Mood::Member);
+    let client = to(&[&server]).await;
+    let mut names = client.names("/d").await.unwrap();
+    assert_eq!(names.next().await.unwrap().as_deref(), Some("a"));
+    client.walk_all("/d/*").await.unwrap();
+    let reads = |cluster: &Cluster| {
+        let seen = cluster.seen(Verb::Stat);
+        seen.iter()
+            .map(|stat| (stat.rev, stat.local))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(reads(&cluster), [(None, None); 2]);
+    client.local(true).names("/d").await.unwrap();
+    client.at(Rev(1)).names("/d").await.unwrap();
+    assert_eq!(reads(&cluster).len(), 2, "these need no majority");
+}
+
+#[tokio::test]
 async fn a_refusal_names_the_path_and_the_revisions() {
     let cluster = Cluster::of(&[("/x", "1"), ("/d/f", "2")]);
     let server = Server::start(&cluster, Mood::Member);

@@ -153,6 +153,15 @@ impl Client {
         self.viewing(view)
     }
 
+    /// The same client, but its reads are of the present.
+    pub(super) fn unpinned(&self) -> Client {
+        let view = View {
+            at: None,
+            ..self.view
+        };
+        self.viewing(view)
+    }
+
     fn viewing(&self, view: View) -> Client {
         Client {
             shared: self.shared.clone(),

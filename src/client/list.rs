@@ -62,7 +62,7 @@ impl Client {
     async fn listing(&self, verb: Verb, path: &str) -> Result<Listing, Error> {
         let rev = match self.view.at {
             Some(rev) => rev,
-            None => self.rev().await?,
+            None => self.present_rev().await?,
         };
         Ok(Listing {
             client: self.at(rev),

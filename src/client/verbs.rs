@@ -58,7 +58,31 @@ impl Client {
         self.call(request).await.map(drop)
     }
 
-    /// The current revision of the store.
+    /// A revision at which everything can be seen that was acknowledged before; with
+    /// [`Client::local`] set, the current revision of the server's own copy, which may be behind.
+    ///
+    /// # Errors
+    ///
+    /// Only those of connections and time limits.
+    pub async fn present_rev(&self) -> Result<Rev, Error> {
+        if self.view.local != Some(true) {
+            // Servers answer REV from their own copy. One that has answered a linearizable read
+            // has caught up; if the connection changes in between, the other one may not have.
+            let client = self.unpinned();
+            loop {
+                let before = client.connected_to().await;
+                client.stat("/").await?;
+                let rev = client.rev().await?;
+                if before.is_some() && client.connected_to().await == before {
+                    return Ok(rev);
+                }
+            }
+        }
+        self.rev().await
+    }
+
+    /// The current revision of the server's own copy of the store, which may be behind those of
+    /// others; see [`Client::present_rev`].
     ///
     /// # Errors
     ///

@@ -265,7 +265,7 @@ async fn find(client: &Client, path: &str, flags: &Flags) -> Result<(), Failure>
 async fn list(client: &Client, path: &str, rev: i64) -> Result<Vec<Found>, Failure> {
     let rev = match u64::try_from(rev) {
         Ok(rev) => Rev(rev),
-        Err(_) => client.rev().await?,
+        Err(_) => client.present_rev().await?,
     };
     let client = client.at(rev);
     let mut found = Vec::new();

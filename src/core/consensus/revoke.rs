@@ -23,7 +23,7 @@ const ROUND_TRIPS: u32 = 3;
 
 /// Round trips are taken for no longer than this: beyond it, a measurement tells of a pause and not
 /// of a distance.
-const FAR_MAX: Duration = Duration::from_secs(5);
+const FAR_MAX: Duration = Duration::from_secs(30);
 
 /// A slot that something waits for.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ impl Consensus {
                 asked: false,
             });
         }
-        let far = self.far(now, peers);
+        let far = self.far(peers);
         let Some(stall) = &mut self.stall else {
             return;
         };
@@ -109,13 +109,13 @@ impl Consensus {
         }
     }
 
-    /// The round trip to the nearest majority, nearly at the longest. Silent members do not count:
-    /// what was measured of them may be anything.
-    fn far(&self, now: Time, peers: &Peers) -> Duration {
+    /// The round trip to the nearest majority, nearly at the longest. Members whose connection is
+    /// broken do not count: what was measured of them may be anything.
+    fn far(&self, peers: &Peers) -> Duration {
         let epoch = self.epochs.at(self.window.first());
         let heard = epoch.members.iter().filter_map(|member| peers.get(*member));
         let mut trips: Vec<Duration> = heard
-            .filter(|peer| !peer.is_silent(now))
+            .filter(|peer| peer.linked)
             .filter_map(Peer::long_round_trip)
             .collect();
         trips.sort_unstable();

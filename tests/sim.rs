@@ -60,6 +60,24 @@ fn a_sweep_breaks_no_rule() {
 }
 
 #[test]
+fn seeds_that_once_failed_break_no_rule() {
+    let corpus = include_str!("../simulations/seeds.txt");
+    let lines = corpus.lines().filter(|line| !line.starts_with('#'));
+    let mut seeds = 0;
+    for line in lines {
+        let (seed, cause) = line.split_once(' ').expect("a seed and what it found");
+        let report = run::<Node>(seed.parse().expect("a number"), (), None);
+        assert!(
+            report.violation.is_none(),
+            "seed {seed} again ({}): {report:?}",
+            cause.trim()
+        );
+        seeds += 1;
+    }
+    assert!(seeds > 0);
+}
+
+#[test]
 fn the_same_seed_is_the_same_run_twice_in_one_process() {
     for seed in 0..6 {
         assert_eq!(run::<Node>(seed, (), None), run::<Node>(seed, (), None));

@@ -209,7 +209,7 @@ impl Backlog {
             return false;
         };
         let before = queue.unsent();
-        let done = last.next().0.checked_sub(queue.first.0).unwrap_or(0) as usize;
+        let done = last.next().0.saturating_sub(queue.first.0) as usize;
         let done = done.min(queue.ops.len());
         queue.bytes -= queue.ops.drain(..done).map(|op| cost(&op)).sum::<usize>();
         queue.first = queue.first.plus(done);

@@ -88,11 +88,14 @@ impl<N: Net, M: Machine> Driver<N, M> {
             }
             tokio::select! {
                 biased; // the end first; then what is there, which looks at the clock as well
-                () = self.shared.stopping.reached() => return Ok(()),
+                () = self.shared.stopping.reached() => break,
                 () = self.shared.inbox.arrival() => {}
                 () = alarm.as_mut(), if timer.is_some() => {}
             }
         }
+        // The process ends: to free a large tree file by file first would take seconds.
+        std::mem::forget(self.machine);
+        Ok(())
     }
 
     /// Handles everything that is there, and tells whether nothing is left.

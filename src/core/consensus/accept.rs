@@ -1,5 +1,6 @@
 //! The acceptor.
 
+use super::backlog::{split, weight};
 use super::{Ballot, Consensus, Lane, Slot};
 use crate::core::durable::Record;
 use crate::core::env::Env;
@@ -188,16 +189,34 @@ impl Consensus {
                 ballot,
             }));
         }
-        let after = self.acted_at.filter(|_| !promises.is_empty());
-        if !promises.is_empty() || !known.is_empty() {
+        let size = |promised: &Promised| {
+            promised
+                .accepted
+                .as_ref()
+                .map_or(1, |(_, entry)| weight(entry))
+        };
+        for slots in split(promises, size) {
+            let decided = Vec::new();
             env.send(
                 &[from],
                 Message::Promise {
                     ballot,
-                    slots: promises,
-                    decided: known,
+                    slots,
+                    decided,
                 },
-                after,
+                self.acted_at,
+            );
+        }
+        for decided in split(known, |(_, entry)| weight(entry)) {
+            let slots = Vec::new();
+            env.send(
+                &[from],
+                Message::Promise {
+                    ballot,
+                    slots,
+                    decided,
+                },
+                None,
             );
         }
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::Slot;
 use crate::core::id::NodeId;
-use crate::core::log::{Batch, Op, Run, Seq};
+use crate::core::log::{Batch, Entry, Op, Run, Seq};
 
 /// Most commands and bytes in one batch: large enough that the cost of a message is shared by many
 /// commands, small enough that it travels in a few milliseconds. A single larger command travels
@@ -20,6 +20,10 @@ pub struct BatchLimits {
     /// Bytes, estimated.
     pub bytes: usize,
 }
+
+/// Bytes of entries from which on a message takes no more of them, estimated. With one value of the
+/// largest size on top it stays far below what a message may have.
+const MESSAGE_BYTES: usize = 4 << 20;
 
 /// Commands of one forwarding process that are kept at most; what exceeds this, it sends again.
 const FORWARDED_MAX: usize = 16_384;
@@ -282,6 +286,29 @@ impl Queue {
     }
 }
 
+/// Roughly the bytes that an entry takes in a message.
+pub fn weight(entry: &Entry) -> usize {
+    match entry {
+        Entry::Skip => 1,
+        Entry::Batch(batch) => batch.runs.iter().flat_map(|run| &run.ops).map(cost).sum(),
+    }
+}
+
+/// Splits what goes to a peer into messages of bounded size: one item more than fits each.
+pub fn split<T>(items: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut messages: Vec<Vec<T>> = Vec::new();
+    let mut bytes = MESSAGE_BYTES;
+    for item in items {
+        if bytes >= MESSAGE_BYTES {
+            messages.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += size(&item);
+        messages.last_mut().expect("there is a message").push(item);
+    }
+    messages
+}
+
 /// Roughly the bytes that a command takes in a message.
 pub fn cost(op: &Op) -> usize {
     use crate::core::store::Mutation;
@@ -392,6 +419,19 @@ mod tests {
             Some(vec![run(id(2), 8, 2)])
         );
         assert!(!backlog.has_unsent());
+    }
+
+    #[test]
+    fn messages_are_split_where_they_are_full() {
+        let split = |sizes: &[usize]| -> Vec<usize> {
+            split(sizes.to_vec(), |size| *size)
+                .iter()
+                .map(Vec::len)
+                .collect()
+        };
+        assert_eq!(split(&[]), [0; 0]);
+        assert_eq!(split(&[1, 1, MESSAGE_BYTES, 1]), [3, 1]);
+        assert_eq!(split(&[MESSAGE_BYTES, 9 * MESSAGE_BYTES, 0]), [1, 1, 1]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::backlog::{split, weight};
 use super::{Ballot, Consensus, Lane, Own, Slot};
 use crate::core::durable::Record;
 use crate::core::env::{Env, RecordId, Time};
@@ -151,16 +152,19 @@ impl Consensus {
     ) {
         let (lane, after) = self.lane(env);
         let applied = self.applied();
-        env.send(
-            to,
-            Message::Accept {
-                ballot,
-                entries,
-                lane,
-                applied,
-            },
-            after,
-        );
+        for entries in split(entries, |(_, entry)| weight(entry)) {
+            let lane = lane.clone();
+            env.send(
+                to,
+                Message::Accept {
+                    ballot,
+                    entries,
+                    lane,
+                    applied,
+                },
+                after,
+            );
+        }
     }
 
     /// The least own slot that may still be used.

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::{Slot, cost};
+use super::Slot;
+use super::backlog::weight;
 use crate::core::log::Entry;
 use crate::core::protocol::peer::Digest;
 
@@ -33,15 +34,7 @@ impl Retained {
 
     /// Adds the next slot.
     pub fn push(&mut self, entry: Entry, digest: Digest) {
-        let size = match &entry {
-            Entry::Skip => 1,
-            Entry::Batch(batch) => batch
-                .runs
-                .iter()
-                .flat_map(|run| &run.ops)
-                .map(cost)
-                .sum::<usize>(),
-        };
+        let size = weight(&entry);
         self.bytes += size;
         self.entries.push_back((entry, digest, size));
         while self.entries.len() > SLOTS_MAX || (self.bytes > BYTES_MAX && self.entries.len() > 1) {

@@ -90,7 +90,12 @@ async fn timed(client: &Client, plan: Arc<Plan>) -> Result<(), Failure> {
         report.put("lost_increments", lost);
     }
     report.put_cpu(spent, load.count());
-    report.publish()
+    report.publish()?;
+    if load.count() == 0 && load.errors() > 0 {
+        let text = "no operation succeeded: see first_error above".to_owned();
+        return Err(Failure::Message(text));
+    }
+    Ok(())
 }
 
 fn missing() -> doozer::client::File {

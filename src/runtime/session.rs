@@ -26,6 +26,14 @@ use crate::core::protocol::client::{
     FrameError, HEADER_BYTES, Request, Response, decode_frame, encode_frame,
 };
 
+/// Bytes of unfinished requests that all clients together may have the server hold. Nobody has to
+/// have presented a secret for that, and each connection alone may hold a frame.
+const UNFINISHED_MAX: usize = 256 << 20;
+
+/// A connection that holds no more than this of an unfinished request is never closed for it, in
+/// bytes: ordinary requests are smaller.
+const UNFINISHED_FREE: usize = 64 << 10;
+
 /// Unsent answers of one connection above which nothing more is read from it.
 pub(super) const UNSENT_BYTES_SOFT: usize = 1 << 20;
 
@@ -300,9 +308,14 @@ async fn read(
     mut buffer: BytesMut,
     mut is_at_end: bool,
 ) -> ReadEnd {
+    let mut unfinished = Unfinished { shared, bytes: 0 };
     loop {
         if let Err(error) = hand_in(shared, session, &mut buffer).await {
             return ReadEnd::Refused(error);
+        }
+        if !unfinished.set(buffer.len()) {
+            let text = "the unfinished requests of all clients take too much memory";
+            return ReadEnd::Broken(std::io::Error::other(text));
         }
         session.room_for_answers().await;
         if is_at_end {
@@ -318,6 +331,28 @@ async fn read(
                 Err(error) => return ReadEnd::Broken(error),
             },
         }
+    }
+}
+
+/// What one connection holds of a request that has not arrived in full, counted with everybody's.
+struct Unfinished<'a> {
+    shared: &'a Shared,
+    bytes: usize,
+}
+
+impl Unfinished<'_> {
+    /// Notes how much it is. Returns whether there is room for that.
+    fn set(&mut self, bytes: usize) -> bool {
+        let all = self.shared.unfinished.get() - self.bytes + bytes;
+        self.bytes = bytes;
+        self.shared.unfinished.set(all);
+        bytes <= UNFINISHED_FREE || all <= UNFINISHED_MAX
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Shared {
     pub(super) callers: Cell<usize>,
     /// Connections that are not peers', as far as is known.
     pub(super) seats: Cell<usize>,
+    /// Bytes of requests that have not arrived in full, of all clients.
+    pub(super) unfinished: Cell<usize>,
     /// The node can serve clients.
     pub(super) ready: Milestone,
     /// The process is about to end.
@@ -71,6 +73,7 @@ impl Shared {
             links: Links::default(),
             callers: Cell::new(0),
             seats: Cell::new(0),
+            unfinished: Cell::new(0),
             ready: Milestone::default(),
             stopping: Milestone::default(),
             turned_away_lines: RefCell::default(),

@@ -9,7 +9,7 @@ use super::process::{HostId, Pid};
 use crate::core::env::Time;
 
 /// Largest power of two by which the tail of the delays stretches the spread.
-const TAIL_POWER_MAX: u32 = 10;
+pub(super) const TAIL_POWER_MAX: u32 = 10;
 
 /// The network.
 #[derive(Debug)]

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use super::chance::{Chance, Dice, What};
 use super::disk::Manner;
+use super::net::TAIL_POWER_MAX;
 use crate::core::consensus::BatchLimits;
 use crate::core::node::Tuning;
 
 /// Operations of clients in a storm, more or less: most bugs need few.
 const OPERATIONS: u64 = 2_000;
+
+/// Time that forming a cluster may take on a fast network when nothing fails but single messages.
+const FORMING: Duration = Duration::from_secs(120);
 
 /// What one run is made of.
 #[derive(Clone, Debug)]
@@ -132,9 +136,16 @@ impl Params {
         }
     }
 
-    /// How long the core may take, once healed, to answer everybody and to agree.
+    /// How long the core may take, once healed, to answer everybody and to agree. Nobody can be
+    /// faster than the messages: on a network where one may travel for a minute, and holds up those
+    /// behind it on its connection, a few of those may lie on the way.
     pub fn liveness_bound(&self) -> Duration {
-        10 * self.timeout + 10 * self.net.keepalive.max(self.patience)
+        10 * self.timeout + 10 * self.net.keepalive.max(self.patience) + 4 * self.net.longest()
+    }
+
+    /// How long forming the cluster may take: some dozens of changes, one after the other.
+    pub fn forming_bound(&self) -> Duration {
+        FORMING + 40 * self.net.longest()
     }
 }
 
@@ -153,6 +164,16 @@ fn draw_tuning(dice: &mut Dice) -> Tuning {
 }
 
 impl NetParams {
+    /// The longest that a message may travel.
+    pub fn longest(&self) -> Duration {
+        let stretch = if self.tail_ppm > 0 {
+            (1 << TAIL_POWER_MAX) + 1
+        } else {
+            1
+        };
+        self.delay_min + self.delay_spread * stretch
+    }
+
     fn draw(dice: &mut Dice) -> NetParams {
         let (delay_min, spread_max) = *dice.pick(&[
             (30, 200),

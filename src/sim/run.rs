@@ -23,8 +23,6 @@ use super::world::{Happening, Narrator, Stats, World};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
 
-/// Time that forming a cluster may take when nothing fails but single messages.
-const FORMING_MAX: Duration = Duration::from_secs(900);
 /// How often the progress of a phase is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 /// Events after which a run counts as running away: a hundred times a usual one.
@@ -153,7 +151,7 @@ impl<M: Machine> Run<'_, M> {
         }
         let former = Former::new(world.params.members);
         let actor = world.add_actor(Role::Former(former), None);
-        let deadline = world.now + FORMING_MAX;
+        let deadline = world.now + world.params.forming_bound();
         let formed = |world: &World<M>| {
             let seated = matches!(&world.actors[actor].role, Role::Former(f) if f.is_done());
             seated && world.alive().all(|pid| world.processes[pid].ready)

@@ -13,6 +13,9 @@ use crate::core::store::{Found, Mutation, Path, Value};
 /// Before a claim that came to nothing is repeated, while the slot stays vacant.
 const CLAIM_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a process that has lost its slot leaves vacancies to others.
+const DEMOTED_PAUSE: Duration = Duration::from_secs(2);
+
 /// What the process tells about itself.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -154,6 +157,8 @@ impl Housekeeping {
         if at.is_member && !is_written {
             self.writable = Some(submit(set(file, "true", 0)));
         } else if !at.is_member && is_written {
+            // Whoever cleared the slot wants somebody else in it, if there is one.
+            self.claim_due = at.now + DEMOTED_PAUSE;
             let mutation = Mutation::Del {
                 path: file,
                 rev: -1,

@@ -4,6 +4,7 @@
 mod apply;
 mod config;
 mod heartbeat;
+mod objection;
 mod transfer;
 
 #[cfg(test)]
@@ -16,9 +17,9 @@ use super::env::{Env, Input, Notice, Time};
 use super::id::{NodeId, Rev, SessionId};
 use super::log::{Author, Op, Seq};
 use super::membership::{Housekeeping, Identity, Ownership, Peers, Situation};
-use super::protocol::client::{Request, Response, Verb};
+use super::protocol::client::{Request, Response};
 use super::protocol::peer::{Digest, Message};
-use super::service::{Rules, Service, Task};
+use super::service::{Rules, Service, Standing, Task};
 use super::state::State;
 
 pub use config::{Config, Start, Tuning};
@@ -184,22 +185,17 @@ impl Node {
 
     fn on_request(&mut self, session: SessionId, request: Request, env: &mut impl Env) {
         let tag = request.tag;
-        let is_full = self.is_full();
+        let standing = Standing {
+            is_member: self.is_member,
+            objection: self.objection(&request, env.now()),
+        };
         let Some(Replica { state, consensus }) = &mut self.replica else {
             let text = "this node has no copy of the store yet; try again";
             return env.reply(session, Response::refuse_with(tag, text));
         };
-        let is_write = request
-            .verb
-            .and_then(Verb::from_number)
-            .is_some_and(Verb::is_write);
-        if is_write && is_full {
-            let text = "too many writes wait for their place in the log; try again later";
-            return env.reply(session, Response::refuse_with(tag, text));
-        }
         match self
             .service
-            .request(session, request, self.is_member, state.store_mut(), env)
+            .request(session, request, &standing, state.store_mut(), env)
         {
             Task::Nothing => {}
             Task::Read(ticket) => consensus.read(ticket),
@@ -219,15 +215,6 @@ impl Node {
                 self.service.proposed(seq, session, tag, verb, env.now());
             }
         }
-    }
-
-    /// Whether the writes of clients that wait are larger than this node wants to hold.
-    fn is_full(&self) -> bool {
-        let bytes = self
-            .replica
-            .as_ref()
-            .map_or(0, |replica| replica.consensus.bytes_open());
-        bytes >= self.config.tuning.bytes_open_max
     }
 
     fn on_message(&mut self, from: NodeId, message: Message, env: &mut impl Env) {

@@ -80,6 +80,15 @@ struct Write {
     abandoned: bool,
 }
 
+/// How this node stands towards a request.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// Whether it takes writes.
+    pub is_member: bool,
+    /// Why it does not want this one in the log, if it is a well-formed write.
+    pub objection: Option<String>,
+}
+
 /// What has to be done about a request beyond answering it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {

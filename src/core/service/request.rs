@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 
-use super::{Read, Service, Task, event_response};
+use super::{Read, Service, Standing, Task, event_response};
 use crate::core::consensus::Ticket;
 use crate::core::env::Env;
 use crate::core::id::{Rev, SessionId};
@@ -19,12 +19,12 @@ use crate::core::store::{Glob, Mutation, Path, Store, Unreadable, Value, WatchId
 const PERMISSION_DENIED: &str = "permission denied";
 
 impl Service {
-    /// A client asks for something. `writable` tells whether this node takes writes.
+    /// A client asks for something.
     pub fn request(
         &mut self,
         session: SessionId,
         request: Request,
-        writable: bool,
+        standing: &Standing,
         store: &mut Store,
         env: &mut impl Env,
     ) -> Task {
@@ -41,7 +41,7 @@ impl Service {
             env.reply(session, Response::refuse_with(tag, text));
             return Task::Nothing;
         }
-        match self.check(session, &request, writable, store) {
+        match self.check(session, &request, standing, store) {
             Ok(Next::Answer) => {
                 self.count(session);
                 self.answer_now(session, &request, store, env);
@@ -103,7 +103,7 @@ impl Service {
         &mut self,
         session: SessionId,
         request: &Request,
-        writable: bool,
+        standing: &Standing,
         store: &mut Store,
     ) -> Result<Next, Response> {
         let tag = request.tag;
@@ -166,10 +166,13 @@ impl Service {
                 }
             }
             Verb::Set | Verb::Del | Verb::Nop => {
-                if !writable {
+                if !standing.is_member {
                     return Err(refuse(ErrorCode::Readonly));
                 }
                 let mutation = self.mutation(verb, request)?;
+                if let Some(text) = &standing.objection {
+                    return Err(Response::refuse_with(tag, text.clone()));
+                }
                 if self.writes.len() >= self.rules.writes_open_max {
                     let text = "too many writes wait for their place in the log; try again later";
                     return Err(Response::refuse_with(tag, text));

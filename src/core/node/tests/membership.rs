@@ -102,3 +102,42 @@ fn a_standby_whose_source_dies_follows_another() {
     assert!(world.nodes.contains_key(&source));
     world.agree();
 }
+
+#[test]
+fn what_would_cost_the_majority_is_refused_and_what_restores_it_is_not() {
+    fn slot_of(world: &World, n: u8) -> String {
+        let state = world.nodes[&id(1)].state().expect("it serves");
+        let holder = id(n).to_string();
+        let mut files = state.slot_files();
+        let found = files.find(|(_, _, value)| value.0 == holder.as_bytes());
+        found.expect("it is a member").0.to_string()
+    }
+    let mut world = World::cluster(5, 3);
+    let is_member = |n: &u8| world.nodes[&id(*n)].is_member();
+    let (mut members, standbys): (Vec<u8>, Vec<u8>) = (2..=5).partition(is_member);
+    let (dead, alive) = (
+        members.pop().expect("a member"),
+        members.pop().expect("a member"),
+    );
+    let (dead_slot, alive_slot) = (slot_of(&world, dead), slot_of(&world, alive));
+    world.kill(dead);
+    world.kill(standbys[0]);
+    world.kill(standbys[1]);
+
+    let said = |response: Response| response.err_detail.unwrap_or_default();
+    let cleared = said(world.ask(1, set(&alive_slot, "", -1)));
+    assert!(cleared.contains("cost the majority"), "{cleared}");
+    let deleted = Request {
+        rev: Some(-1),
+        ..request(Verb::Del, &alive_slot)
+    };
+    let deleted = said(world.ask(1, deleted));
+    assert!(deleted.contains("cost the majority"), "{deleted}");
+    let named = said(world.ask(1, set("/ctl/cal/9", &id(standbys[0]).to_string(), 0)));
+    assert!(named.contains("no connection"), "{named}");
+
+    assert_eq!(world.ask(1, set(&dead_slot, "", -1)).error(), None);
+    assert_eq!(world.ask(alive, set("/x", "x", -1)).error(), None);
+    world.run(Duration::from_millis(300));
+    world.agree();
+}

@@ -48,7 +48,8 @@ impl Node {
             .count();
         let needed = quorum(members.len());
         // With nobody left the members stay who they are.
-        if members.is_empty() || heard >= needed {
+        let stays = members.is_empty() || members == replica.state.slot_holders();
+        if stays || heard >= needed {
             return None;
         }
         Some(format!(

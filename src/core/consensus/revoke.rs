@@ -85,6 +85,9 @@ impl Consensus {
         let Some(stall) = &mut self.stall else {
             return;
         };
+        // Patience that was learnt from distances is lost with them: a clock that jumped, or a pause,
+        // may have made them up.
+        stall.patience = stall.patience.min(PATIENCE_MAX.max(far * ROUND_TRIPS) * 2);
         let waited = now.since(stall.since);
         if waited >= stall.patience {
             let patience = (stall.patience * 2)

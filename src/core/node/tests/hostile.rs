@@ -172,8 +172,7 @@ fn message(from: u8) -> BoxedStrategy<Message> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 16,
-        rng_seed: proptest::test_runner::RngSeed::Fixed(20),
+        cases: 64,
         max_shrink_iters: 3000,
         failure_persistence: None,
         ..Default::default()
@@ -241,4 +240,29 @@ fn a_slot_far_ahead_does_not_make_a_lone_member_count_up_to_it() {
     world.tell(STRANGER, 1, Message::Beat(beat));
     world.settle();
     assert!(world.nodes[&id(1)].applied() < Slot(1000));
+}
+
+#[test]
+fn a_member_that_gives_up_all_slots_to_come_makes_nobody_use_slots_up() {
+    let mut world = world();
+    let lane = Lane {
+        base: Slot(0),
+        next: Slot(u64::MAX),
+        used: Vec::new(),
+    };
+    let votes = Vec::new();
+    let accepted = Accepted {
+        votes,
+        lane: Some(lane),
+        applied: Slot(0),
+    };
+    for n in [1, 2, 4] {
+        world.tell(MEMBER, n, Message::Accepted(accepted.clone()));
+    }
+    let before = world.nodes[&id(1)].applied().0;
+    world.run(Duration::from_secs(1));
+    let used = world.nodes[&id(1)].applied().0 - before;
+    assert!(used < 20, "{used} slots");
+    assert_eq!(world.ask(1, set("/x", "x", -1)).error(), None);
+    world.agree();
 }

@@ -263,8 +263,22 @@ impl Consensus {
         }
     }
 
-    /// An acceptor has promised a higher ballot to somebody else.
-    pub fn on_reject(&mut self, promised: Ballot) {
+    /// An acceptor has promised a higher ballot to somebody else. That one gets the time that a
+    /// revocation takes, and no more: it may be a member that is heard and does not hear, whose
+    /// attempts come to nothing.
+    pub fn on_reject(&mut self, promised: Ballot, peers: &Peers, env: &mut impl Env) {
         self.heed_round(promised);
+        if self
+            .revocation
+            .take_if(|revocation| revocation.ballot < promised)
+            .is_none()
+        {
+            return;
+        }
+        let far = self.far(peers).max(SUSPICION_FLOOR) * ROUND_TRIPS;
+        let jitter = env.random() % (far.as_micros() as u64).max(1);
+        if let Some(stall) = &mut self.stall {
+            stall.patience = stall.patience.min(far + Duration::from_micros(jitter));
+        }
     }
 }

@@ -251,7 +251,9 @@ impl Node {
                     peer.measure(now.since(sent));
                 }
             }
-            Message::Reject { slot: _, promised } => consensus.on_reject(promised),
+            Message::Reject { slot: _, promised } => {
+                consensus.on_reject(promised, &self.peers, env);
+            }
             Message::Prepare { ballot, slots } => consensus.on_prepare(from, ballot, slots, env),
             Message::Promise {
                 ballot,

@@ -8,6 +8,7 @@ pub mod consensus;
 pub mod durable;
 pub mod env;
 pub mod id;
+pub mod instrument;
 pub mod limits;
 pub mod log;
 pub mod membership;

@@ -5,6 +5,7 @@ use super::{Ballot, Consensus, Lane, Slot};
 use crate::core::durable::Record;
 use crate::core::env::Env;
 use crate::core::id::NodeId;
+use crate::core::instrument::sometimes;
 use crate::core::log::Entry;
 use crate::core::protocol::peer::{Accepted, Message, Promised};
 
@@ -162,6 +163,7 @@ impl Consensus {
             }
             match state.promised {
                 Some(promised) if promised > ballot => {
+                    sometimes!(RevokersCross);
                     env.send(&[from], Message::Reject { slot, promised }, None);
                     continue;
                 }

@@ -9,6 +9,7 @@ use super::{Ballot, Consensus, Slot};
 use crate::core::durable::Record;
 use crate::core::env::{Env, Notice, Time};
 use crate::core::id::NodeId;
+use crate::core::instrument::sometimes;
 use crate::core::log::Entry;
 use crate::core::membership::{Peer, Peers, SUSPICION_FLOOR};
 use crate::core::protocol::peer::{Message, Promised};
@@ -247,6 +248,9 @@ impl Consensus {
             if answers.promised.count_ones() as usize >= epoch.quorum() && !answers.proposed {
                 answers.proposed = true;
                 let adopted = answers.best.as_ref().map(|(_, entry)| entry.clone());
+                if adopted.is_some() {
+                    sometimes!(RevocationAdopts);
+                }
                 entries.push((slot, adopted.unwrap_or(Entry::Skip)));
             }
         }

@@ -4,6 +4,7 @@ use bincode::{Decode, Encode};
 
 use crate::core::consensus::Slot;
 use crate::core::id::NodeId;
+use crate::core::instrument::planted;
 
 /// The configuration of the slots from `start` up to the start of the next one.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -23,6 +24,9 @@ pub const MEMBERS_MAX: usize = 15;
 
 /// Votes that decide among `members`.
 pub fn quorum(members: usize) -> usize {
+    if planted!(QuorumOfHalf) {
+        return (members / 2).max(1);
+    }
     members / 2 + 1
 }
 

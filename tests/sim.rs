@@ -1,61 +1,83 @@
 //! Sweeps over fresh seeds, and the same seed in two processes.
 //!
-//! `DOOZER_SIM_SEEDS` says how many seeds (default 300), `DOOZER_SIM_BASE` where they begin.
-//! `cargo test --profile sim --features sim` is the quick way to run this.
+//! `DOOZER_SIM_SEEDS` says how many fresh seeds, `DOOZER_SIM_BASE` where they begin. Without a base
+//! they begin somewhere else each time; the sweep prints where.
 
 #![cfg(feature = "sim")]
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
-    reason = "reads its size from the environment and runs processes"
+    reason = "reads its size from the environment, runs processes, and takes the time for a number"
 )]
 
 use std::env;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use doozer::core::node::Node;
 use doozer::sim::run::run;
-use doozer::sim::sweep::Totals;
+use serde_json::Value;
 
-/// Where seeds begin when nobody says so.
-const BASE: u64 = 0xd00_2e2;
+/// Fresh seeds when nobody says how many.
+const SEEDS: u64 = 2_000;
 
-fn number(name: &str, default: u64) -> u64 {
-    match env::var(name) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{name}={text} is not a number")),
-        Err(_) => default,
-    }
+fn number(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("{name}={text} is not a number")))
+}
+
+/// A number that no other call has had.
+fn fresh() -> u64 {
+    let passed = SystemTime::now().duration_since(UNIX_EPOCH);
+    passed.map_or(0, |passed| passed.as_micros() as u64)
 }
 
 #[test]
 fn a_sweep_breaks_no_rule() {
-    let base = number("DOOZER_SIM_BASE", BASE);
-    let seeds = number("DOOZER_SIM_SEEDS", 300);
-    println!("DOOZER_SIM_BASE={base} DOOZER_SIM_SEEDS={seeds}");
-    let mut totals = Totals::default();
-    for seed in base..base + seeds {
-        totals.add(run::<Node>(seed, (), None));
-    }
-    println!("{totals}");
-    let failures = totals.failures.iter().map(|report| {
-        let seed = report.seed;
-        let violation = report.violation.as_ref().map(ToString::to_string);
-        format!(
-            "seed {seed}: {}\n  replay: doozer-sim run --seed {seed} --verbose",
-            violation.unwrap_or_default()
-        )
-    });
-    let failures: Vec<String> = failures.collect();
-    assert!(failures.is_empty(), "base {base}:\n{}", failures.join("\n"));
+    let base = number("DOOZER_SIM_BASE").unwrap_or_else(fresh);
+    let seeds = number("DOOZER_SIM_SEEDS").unwrap_or(SEEDS);
+    let sweep = Command::new(env!("CARGO_BIN_EXE_doozer-sim"))
+        .args(["sweep", "--seeds", &format!("{base}..{}", base + seeds)])
+        // What it tells of itself, failures included, shows at once.
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("doozer-sim can be started");
+    let line = String::from_utf8_lossy(&sweep.stdout);
+    assert!(sweep.status.success(), "base {base}: {line}");
+    let totals: Value = serde_json::from_str(&line).expect("the totals are JSON");
+    let count = |name: &str| totals[name].as_u64().unwrap_or_else(|| panic!("no {name}"));
+    assert_eq!((count("runs"), count("failures")), (seeds, 0));
     assert!(
-        totals.excused * 2 <= totals.runs,
-        "most runs prove nothing: {totals}"
+        count("excused") * 2 <= seeds,
+        "most runs prove nothing: {line}"
     );
     assert!(
-        totals.crashes >= seeds / 10,
-        "hardly anybody died: {totals}"
+        count("crashes") >= seeds / 10,
+        "hardly anybody died: {line}"
+    );
+    assert!(
+        count("repeated") >= seeds / 50,
+        "hardly any run was repeated: {line}"
+    );
+}
+
+#[test]
+fn a_sweep_finds_what_no_seed_decides_and_ends_with_the_command_that_shows_it() {
+    let sim = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_doozer-sim"));
+        command.args(args).args(["--machine", "leaky-standin"]);
+        command.output().expect("doozer-sim can be started")
+    };
+    let sweep = sim(&["sweep", "--seeds", "0..400"]);
+    assert!(!sweep.status.success(), "the leak was not found");
+    let told = String::from_utf8_lossy(&sweep.stderr);
+    let last = told.lines().last().expect("something is told");
+    let (_, seed) = last.split_once("--seed ").expect("a seed is named");
+    let (seed, _) = seed.split_once(' ').expect("more follows");
+    assert_eq!(
+        last,
+        format!("replay: doozer-sim run --seed {seed} --twice --machine leaky-standin")
     );
 }
 

@@ -41,6 +41,8 @@ pub enum What {
     ClientNet,
     /// Which nodes make up the core of the final phase.
     Core,
+    /// Whether a sweep runs the seed twice.
+    Repeat,
 }
 
 impl Chance {

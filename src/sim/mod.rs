@@ -53,6 +53,7 @@ pub mod net;
 pub mod params;
 pub mod process;
 pub mod queue;
+pub mod repeat;
 pub mod run;
 pub mod standin;
 pub mod sweep;

@@ -28,7 +28,7 @@ use super::trace::Kind as Mark;
 use super::world::{Happening, World};
 
 /// A kind of fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the table above tells what each does")]
 pub enum Kind {
     Crash,
@@ -92,6 +92,7 @@ impl<M: Machine> World<M> {
             return;
         };
         let at_us = self.now.since(self.storm_began).as_micros() as u64;
+        *self.chosen.entry(*kind).or_default() += 1;
         self.inflict(&fault);
         self.inflicted.push(Event { at_us, fault });
     }

@@ -10,6 +10,7 @@
 //! 4. *Judgement*: the checkers look at the whole history.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -17,8 +18,10 @@ use super::chance::{Dice, What};
 use super::check::{Violation, counters, linearizability, once, revisions, sequence, watch};
 use super::client::{Closer, Former, Increment, Mixed, Recorder, Role, Style, Watcher};
 use super::machine::Machine;
+use super::nemesis::Kind;
 use super::params::micros;
 use super::process::Pid;
+use super::trace::Trace;
 use super::world::{Happening, Narrator, Stats, World};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
@@ -44,8 +47,8 @@ pub struct Report {
     pub violation: Option<Violation>,
     /// Whether the core could not be expected to live: the storm took a majority away.
     pub excused: bool,
-    /// The hash of everything that happened, as text.
-    pub trace: String,
+    /// The hash of everything that happened.
+    pub trace: Trace,
     /// Events.
     pub events: u64,
     /// Simulated time.
@@ -56,11 +59,23 @@ pub struct Report {
     pub operations: u64,
     /// Counts.
     pub stats: Stats,
+    /// Faults that the nemesis chose, by kind.
+    pub chosen: BTreeMap<Kind, u64>,
 }
 
 /// Runs one seed. A panic in the machine is caught and reported like any other broken rule.
 pub fn run<M: Machine>(seed: u64, shared: M::Shared, narrator: Option<Narrator>) -> Report {
-    let mut world: World<M> = World::new(seed, shared, narrator);
+    complete(seed, World::<M>::new(seed, shared, narrator))
+}
+
+/// Runs one seed as [`run`] does, and keeps the events of one block of its trace.
+pub fn run_watching<M: Machine>(seed: u64, shared: M::Shared, block: u64) -> Report {
+    let mut world = World::<M>::new(seed, shared, None);
+    world.trace = Trace::watching(block);
+    complete(seed, world)
+}
+
+fn complete<M: Machine>(seed: u64, mut world: World<M>) -> Report {
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut run = Run {
             world: &mut world,
@@ -78,12 +93,13 @@ pub fn run<M: Machine>(seed: u64, shared: M::Shared, narrator: Option<Narrator>)
         seed,
         violation: result.err(),
         excused,
-        trace: world.trace.to_string(),
         events: world.trace.events(),
+        trace: world.trace,
         simulated: world.now.since(Time(0)),
         revisions,
         operations: world.history.len() as u64,
         stats: world.stats,
+        chosen: world.chosen,
     }
 }
 

@@ -1,29 +1,34 @@
 //! Many runs, and what they add up to.
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::nemesis::Kind;
 use super::run::Report;
 
 /// What some runs add up to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Runs.
+    /// Runs. One that was repeated to compare is one.
     pub runs: u64,
+    /// Runs that broke a rule.
+    pub failures: u64,
+    /// The one of those with the lowest seed.
+    pub first_failure: Option<Report>,
     /// Runs in which the storm took a majority away, so that liveness was not judged.
     pub excused: u64,
-    /// Runs that broke a rule.
-    pub failures: Vec<Report>,
     /// Events.
     pub events: u64,
     /// Simulated time.
     pub simulated: Duration,
-    /// Revisions that were judged.
-    pub revisions: u64,
     /// Operations of clients.
     pub operations: u64,
+    /// Revisions that were judged.
+    pub revisions: u64,
     /// Faults.
     pub faults: u64,
+    /// Faults that the nemesis chose, by kind.
+    pub chosen: BTreeMap<Kind, u64>,
     /// Processes that died.
     pub crashes: u64,
 }
@@ -35,49 +40,19 @@ impl Totals {
         self.excused += u64::from(report.excused);
         self.events += report.events;
         self.simulated += report.simulated;
-        self.revisions += report.revisions;
         self.operations += report.operations;
+        self.revisions += report.revisions;
         self.faults += report.stats.faults;
         self.crashes += report.stats.crashes;
-        if report.violation.is_some() {
-            self.failures.push(report);
+        for (kind, count) in &report.chosen {
+            *self.chosen.entry(*kind).or_default() += count;
         }
-    }
-
-    /// Adds the sum of other runs.
-    pub fn merge(&mut self, other: Totals) {
-        self.runs += other.runs;
-        self.excused += other.excused;
-        self.events += other.events;
-        self.simulated += other.simulated;
-        self.revisions += other.revisions;
-        self.operations += other.operations;
-        self.faults += other.faults;
-        self.crashes += other.crashes;
-        self.failures.extend(other.failures);
-        self.failures.sort_by_key(|report| report.seed);
-    }
-}
-
-impl fmt::Display for Totals {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Totals {
-            runs,
-            excused,
-            failures,
-            events,
-            simulated,
-            revisions,
-            operations,
-            faults,
-            crashes,
-        } = self;
-        write!(
-            f,
-            "runs={runs} failures={} excused={excused} events={events} simulated={}s \
-             revisions={revisions} operations={operations} faults={faults} crashes={crashes}",
-            failures.len(),
-            simulated.as_secs()
-        )
+        if report.violation.is_some() {
+            self.failures += 1;
+            let earlier = self.first_failure.as_ref();
+            if earlier.is_none_or(|earlier| report.seed < earlier.seed) {
+                self.first_failure = Some(report);
+            }
+        }
     }
 }

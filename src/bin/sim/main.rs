@@ -6,8 +6,10 @@
     reason = "runs seeds on several threads and tells how long they took"
 )]
 
+mod progress;
 mod run;
 mod subject;
+mod summary;
 mod sweep;
 
 use std::process::ExitCode;
@@ -26,7 +28,7 @@ struct Cli {
 enum Command {
     /// Runs one seed: `doozer-sim run --seed 42 --verbose`
     Run(run::Options),
-    /// Runs many seeds: `doozer-sim sweep --seeds 0..1000 --jobs 2`
+    /// Runs many seeds: `doozer-sim sweep --minutes 10`
     Sweep(sweep::Options),
 }
 

@@ -16,6 +16,9 @@ pub struct Options {
     /// Tells everything that happens.
     #[arg(long)]
     verbose: bool,
+    /// Runs it twice, and tells the first event that differs.
+    #[arg(long)]
+    twice: bool,
     #[command(flatten)]
     subject: Subject,
 }
@@ -23,13 +26,21 @@ pub struct Options {
 /// Runs the seed, prints how it went; fails if a rule was broken.
 pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
     let narrator = options.verbose.then_some(print_line as Narrator);
-    let report = options.subject.run(options.seed, narrator);
+    let subject = &options.subject;
+    let mut report = subject.run(options.seed, narrator);
     println!(
         "seed {}: trace {} events={} simulated={:?} excused={}",
         report.seed, report.trace, report.events, report.simulated, report.excused
     );
-    options.subject.print_failure(&report);
-    Ok(ExitCode::from(u8::from(report.violation.is_some())))
+    if options.twice {
+        report.violation = subject.repeat(&report).or(report.violation);
+    }
+    let Some(violation) = &report.violation else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    println!("{violation}");
+    println!("replay: {}", subject.replay(&report));
+    Ok(ExitCode::FAILURE)
 }
 
 fn print_line(line: std::fmt::Arguments<'_>) {

@@ -2,22 +2,28 @@
 
 use clap::{Args, ValueEnum};
 use doozer::core::node::Node;
-use doozer::sim::run::{Report, run};
+use doozer::sim::check::Violation;
+use doozer::sim::repeat;
+use doozer::sim::run::{Report, run, run_watching};
 use doozer::sim::standin::{Bug, Shared, Standin};
 use doozer::sim::world::Narrator;
 
 /// What is run.
 #[derive(Args, Clone)]
 pub struct Subject {
-    /// The real node, or the stand-in that tests the harness itself.
+    /// The real node, or a stand-in that tests the harness itself.
     #[arg(long, value_enum, default_value_t = Machine::Node)]
     machine: Machine,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Machine {
+    /// The real node.
     Node,
+    /// A stand-in that is correct.
     Standin,
+    /// A stand-in that lets the order of a hash map decide.
+    LeakyStandin,
 }
 
 impl Subject {
@@ -25,23 +31,40 @@ impl Subject {
     pub fn run(&self, seed: u64, narrator: Option<Narrator>) -> Report {
         match self.machine {
             Machine::Node => run::<Node>(seed, (), narrator),
-            Machine::Standin => run::<Standin>(seed, Shared::new(Bug::None), narrator),
+            machine => run::<Standin>(seed, machine.shared(), narrator),
         }
     }
 
-    /// Tells of a run that broke a rule, with the command that runs it again.
-    pub fn print_failure(&self, report: &Report) {
-        if let Some(violation) = &report.violation {
-            println!("seed {}: {violation}", report.seed);
-            println!("  replay: {}", self.replay(report.seed));
-        }
+    /// Runs a seed again; what is wrong if that is another run.
+    pub fn repeat(&self, first: &Report) -> Option<Violation> {
+        let seed = first.seed;
+        repeat::compare(first, |block| match self.machine {
+            Machine::Node => run_watching::<Node>(seed, (), block),
+            machine => run_watching::<Standin>(seed, machine.shared(), block),
+        })
     }
 
-    fn replay(&self, seed: u64) -> String {
+    /// The command that runs a failure again.
+    pub fn replay(&self, report: &Report) -> String {
+        let is_other = |violation: &Violation| violation.property == repeat::PROPERTY;
+        let how = match &report.violation {
+            Some(violation) if is_other(violation) => "--twice",
+            _ => "--verbose",
+        };
         let machine = match self.machine {
             Machine::Node => "",
             Machine::Standin => " --machine standin",
+            Machine::LeakyStandin => " --machine leaky-standin",
         };
-        format!("doozer-sim run --seed {seed} --verbose{machine}")
+        format!("doozer-sim run --seed {} {how}{machine}", report.seed)
+    }
+}
+
+impl Machine {
+    fn shared(self) -> Shared {
+        Shared::new(match self {
+            Machine::LeakyStandin => Bug::HashOrder,
+            Machine::Node | Machine::Standin => Bug::None,
+        })
     }
 }

@@ -56,9 +56,12 @@ pub enum Bug {
     ShortListing,
     /// A read at a revision is answered at another.
     WrongAge,
+    /// Requests that waited are looked at in the order of a hash map, which no seed decides. Only a
+    /// second run shows it.
+    HashOrder,
 }
 
-/// All planted bugs.
+/// All planted bugs that one run can show.
 pub const BUGS: [Bug; 14] = [
     Bug::StaleRead,
     Bug::LostWrite,

@@ -1,6 +1,7 @@
 use super::*;
 use crate::sim::check::{agreement, counters, linearizability, once, revisions, sequence, watch};
-use crate::sim::run::{LIVENESS, NO_PANIC, Report, run};
+use crate::sim::repeat;
+use crate::sim::run::{LIVENESS, NO_PANIC, Report, run, run_watching};
 
 /// Seeds within which a planted bug must be found. Most are found by the first or second.
 const SEEDS: u64 = 30;
@@ -30,10 +31,31 @@ fn the_same_seed_is_the_same_run_and_another_is_not() {
     }
 }
 
+#[test]
+fn an_order_that_no_seed_decides_is_found_and_named() {
+    let leaky = |seed| {
+        let again = |block| run_watching::<Standin>(seed, Shared::new(Bug::HashOrder), block);
+        repeat::compare(&standin(seed, Bug::HashOrder), again)
+    };
+    let violation = (0..SEEDS).find_map(leaky);
+    let violation = violation.unwrap_or_else(|| panic!("the leak hides from {SEEDS} seeds"));
+    assert_eq!(violation.property, repeat::PROPERTY);
+    let named = violation.detail.contains(" us, at ");
+    assert!(named, "the first difference is not told: {violation}");
+}
+
+#[test]
+fn a_run_without_a_leak_equals_its_repetition() {
+    for seed in 0..5 {
+        let again = |block| run_watching::<Standin>(seed, Shared::new(Bug::None), block);
+        assert_eq!(repeat::compare(&standin(seed, Bug::None), again), None);
+    }
+}
+
 /// Which checks may be the first to find a planted bug.
 fn expected(bug: Bug) -> &'static [&'static str] {
     match bug {
-        Bug::None => &[],
+        Bug::None | Bug::HashOrder => &[],
         Bug::StaleRead | Bug::WrongRev | Bug::ShortListing | Bug::WrongAge => {
             &[linearizability::PROPERTY]
         }

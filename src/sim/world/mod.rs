@@ -15,6 +15,7 @@ use super::check::revisions::Revisions;
 use super::fault::{Event, Fault, NEVER_TROUBLED};
 use super::history::Operation;
 use super::machine::Machine;
+use super::nemesis::Kind;
 use super::net::{Net, State};
 use super::params::{Params, micros};
 use super::process::{HostId, Pid, Process};
@@ -68,6 +69,8 @@ pub struct World<M: Machine> {
     pub violation: Option<Violation>,
     /// Counts.
     pub stats: Stats,
+    /// Faults that the nemesis chose, by kind.
+    pub chosen: BTreeMap<Kind, u64>,
     /// The processes that the final phase is about; empty until then.
     pub core: Vec<Pid>,
     /// Where a narration goes.
@@ -228,6 +231,7 @@ impl<M: Machine> World<M> {
             history: Vec::new(),
             violation: None,
             stats: Stats::default(),
+            chosen: BTreeMap::new(),
             core: Vec::new(),
             narrator,
             storm_began: Time(0),

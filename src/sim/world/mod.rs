@@ -191,8 +191,6 @@ pub enum Happening {
     Impatient {
         /// The client.
         actor: usize,
-        /// The operation that it waits for.
-        operation: usize,
     },
     /// A request arrives at a node.
     Asked {
@@ -396,7 +394,7 @@ impl<M: Machine> World<M> {
             Happening::Dial { from, host } => self.on_dial(from, host),
             Happening::Broken { from, to, epoch } => self.on_broken(from, to, epoch),
             Happening::Act { actor } => self.on_act(actor),
-            Happening::Impatient { actor, operation } => self.on_impatient(actor, operation),
+            Happening::Impatient { actor } => self.on_impatient(actor),
             Happening::Asked { conn, what } => self.on_asked(conn, what),
             Happening::Answered { conn, response } => self.on_answered(conn, response),
             Happening::Start { .. }

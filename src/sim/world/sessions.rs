@@ -31,6 +31,10 @@ pub struct Actor {
     dice: Dice,
     net_dice: Dice,
     scheduled: bool,
+    /// When it loses patience with what it asked last.
+    impatient_at: Time,
+    /// Whether the queue holds an event for that.
+    waits: bool,
 }
 
 /// A connection of a client to a node.
@@ -77,6 +81,8 @@ impl<M: Machine> World<M> {
             dice: self.chance.dice(What::Client, actor as u64),
             net_dice: self.chance.dice(What::ClientNet, actor as u64),
             scheduled: false,
+            impatient_at: Time::NEVER,
+            waits: false,
         });
         self.act_after(actor, Duration::ZERO);
         actor
@@ -203,10 +209,17 @@ impl<M: Machine> World<M> {
         });
         self.actors[actor].open.insert(tag, operation);
         self.send_to_node(conn, ToNode::Request(decoded));
-        if !self.actors[actor].role.is_patient() {
-            let at = self.now + self.params.patience;
-            self.queue
-                .push(at, Happening::Impatient { actor, operation });
+        self.actors[actor].impatient_at = self.now + self.params.patience;
+        self.watch_patience(actor);
+    }
+
+    /// Makes sure that one event in the queue, and not more, looks after the patience of a client.
+    fn watch_patience(&mut self, actor: usize) {
+        let one = &mut self.actors[actor];
+        if !one.waits && !one.role.is_patient() {
+            one.waits = true;
+            let at = one.impatient_at;
+            self.queue.push(at, Happening::Impatient { actor });
         }
     }
 
@@ -291,12 +304,16 @@ impl<M: Machine> World<M> {
         }
     }
 
-    pub(super) fn on_impatient(&mut self, actor: usize, operation: usize) {
-        let waits = self.actors[actor]
-            .open
-            .values()
-            .any(|open| *open == operation);
-        if waits && !self.is_frozen() {
+    pub(super) fn on_impatient(&mut self, actor: usize) {
+        let is_frozen = self.is_frozen();
+        let one = &mut self.actors[actor];
+        one.waits = false;
+        if one.open.is_empty() || is_frozen {
+            return;
+        }
+        if self.now < one.impatient_at {
+            self.watch_patience(actor);
+        } else {
             if let Some(conn) = self.actors[actor].conn {
                 self.leave(conn);
             }

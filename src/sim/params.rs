@@ -10,8 +10,12 @@ use super::net::TAIL_POWER_MAX;
 use crate::core::consensus::BatchLimits;
 use crate::core::node::Tuning;
 
-/// Operations of clients in a storm, more or less: most bugs need few.
-const OPERATIONS: u64 = 2_000;
+/// How long storms last, in microseconds, from the shortest to the longest. Most bugs need little
+/// time and few operations; a few long runs are there for the others.
+const STORM: (u64, u64) = (100_000, 6_400_000);
+/// Operations of clients in a storm, more or less, times members: each member makes an operation
+/// cost more events.
+const OPERATIONS: (u64, u64) = (500, 4_000);
 
 /// Time that forming a cluster may take on a fast network when nothing fails but single messages.
 const FORMING: Duration = Duration::from_secs(120);
@@ -100,11 +104,12 @@ impl Params {
         };
         let net = NetParams::draw(&mut chance.dice(What::Swarm, 1));
         let tuning = draw_tuning(&mut chance.dice(What::Swarm, 3));
-        let storm = dice.magnitude(300_000, 6_000_000);
+        let storm = dice.magnitude(STORM.0, STORM.1);
+        let operations = dice.magnitude(OPERATIONS.0, OPERATIONS.1) / members as u64;
         let (mixed, counters) = (dice.between(1, 5), sometimes(dice, 3));
         let (listers, watchers) = (sometimes(dice, 3), sometimes(dice, 3));
         // Clients that never rest would make long storms many times longer than short ones.
-        let busy = (mixed + counters + listers) * 2 * storm / OPERATIONS;
+        let busy = (mixed + counters + listers) * 2 * storm / operations;
         Params {
             members,
             standbys: dice.below(5) as usize,

@@ -76,6 +76,24 @@ pub fn run_watching<M: Machine>(seed: u64, shared: M::Shared, block: u64) -> Rep
     complete(seed, world)
 }
 
+/// Forms a cluster of five members on a quick network that loses nothing, and lets it stand idle for
+/// some simulated time: how much faster than real time is that?
+pub fn idle<M: Machine>(shared: M::Shared, span: Duration) -> Result<(), Violation> {
+    let mut world = World::<M>::new(0, shared, None);
+    world.params.members = 5;
+    world.params.standbys = 0;
+    let net = &mut world.net.params;
+    (net.delay_min, net.delay_spread) = (micros(30), micros(200));
+    (net.loss_ppm, net.duplicate_ppm, net.tail_ppm) = (0, 0, 0);
+    let mut run = Run {
+        world: &mut world,
+        revisions: 0,
+        excused: false,
+    };
+    run.form()?;
+    run.advance(span)
+}
+
 fn complete<M: Machine>(seed: u64, mut world: World<M>) -> Report {
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut run = Run {

@@ -42,7 +42,9 @@ impl Uploads {
         env: &mut impl Env,
     ) {
         let goes_on = |export: &StateExport| consensus.has_after(export.at());
-        let known = |(export, _): &(StateExport, Time)| export.at() == at;
+        // Who begins names no slot, which must not pass for the slot before the first.
+        let begins = piece == 0;
+        let known = |(export, _): &(StateExport, Time)| export.at() == at && !begins;
         let usable = |(export, _): &(StateExport, Time)| goes_on(export);
         let position = self.list.iter().position(known);
         let index = match position.or_else(|| self.list.iter().rposition(usable)) {

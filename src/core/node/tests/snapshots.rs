@@ -83,8 +83,14 @@ fn whoever_begins_gets_a_snapshot_that_the_log_goes_on_from() {
             piece: 0,
         },
     );
+    world.sent = Some(Vec::new());
     let cluster = "local".into();
     world.start(1, Start::Found { cluster });
+    let sent = world.sent.take().unwrap_or_default();
+    let of_nothing = |(_, to, message): &(NodeId, NodeId, Message)| {
+        *to == id(11) && matches!(message, Message::SnapshotPiece { at: Slot(0), .. })
+    };
+    assert!(sent.iter().any(of_nothing));
     for n in 0..8 {
         assert_eq!(world.ask(1, set("/a", &n.to_string(), -1)).error(), None);
     }

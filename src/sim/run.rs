@@ -26,6 +26,7 @@ use super::trace::Trace;
 use super::world::{Happening, Narrator, Stats, World};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
+use crate::core::instrument::probe::{self, Hits};
 
 /// How often the progress of a phase is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -62,6 +63,8 @@ pub struct Report {
     pub stats: Stats,
     /// Faults that the nemesis chose, by kind.
     pub chosen: BTreeMap<Kind, u64>,
+    /// The rare situations that came about.
+    pub hits: Hits,
 }
 
 /// Runs one seed. A panic in the machine is caught and reported like any other broken rule.
@@ -95,6 +98,8 @@ pub fn idle<M: Machine>(shared: M::Shared, span: Duration) -> Result<(), Violati
 }
 
 fn complete<M: Machine>(seed: u64, mut world: World<M>) -> Report {
+    // What other code of this thread has met before does not belong to this run.
+    probe::take();
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut run = Run {
             world: &mut world,
@@ -119,6 +124,7 @@ fn complete<M: Machine>(seed: u64, mut world: World<M>) -> Report {
         operations: world.history.len() as u64,
         stats: world.stats,
         chosen: world.chosen,
+        hits: probe::take(),
     }
 }
 

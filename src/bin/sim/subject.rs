@@ -35,6 +35,11 @@ impl Subject {
         }
     }
 
+    /// Whether that is the real node.
+    pub fn is_node(&self) -> bool {
+        self.machine == Machine::Node
+    }
+
     /// Runs a seed again; what is wrong if that is another run.
     pub fn repeat(&self, first: &Report) -> Option<Violation> {
         let seed = first.seed;

@@ -12,10 +12,10 @@ use crate::core::node::Tuning;
 
 /// How long storms last, in microseconds, from the shortest to the longest. Most bugs need little
 /// time and few operations; a few long runs are there for the others.
-const STORM: (u64, u64) = (100_000, 6_400_000);
+const STORM: (u64, u64) = (60_000, 3_840_000);
 /// Operations of clients in a storm, more or less, times members: each member makes an operation
 /// cost more events.
-const OPERATIONS: (u64, u64) = (500, 4_000);
+const OPERATIONS: (u64, u64) = (250, 4_000);
 
 /// Time that forming a cluster may take on a fast network when nothing fails but single messages.
 const FORMING: Duration = Duration::from_secs(120);

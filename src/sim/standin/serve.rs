@@ -89,15 +89,20 @@ impl Standin {
         if request.verb == Some(Verb::Wait as i32) {
             return self.wait(session, request, env);
         }
-        let is_local = request.local == Some(true) || self.shared.bug == Bug::StaleRead;
+        let is_local = request.local == Some(true);
         let end = self.shared.log.borrow().rev();
         let mut at = match request.rev {
             Some(rev) if rev.max(1) > self.applied => return false,
             Some(rev) => rev.max(1),
             None if is_local => self.applied,
             None => {
+                let stale = self.applied;
                 self.apply_upto(end, env);
-                end
+                if self.shared.bug == Bug::StaleRead {
+                    stale
+                } else {
+                    end
+                }
             }
         };
         if request.rev.is_some() && self.errs(Bug::WrongAge, env) {

@@ -197,6 +197,11 @@ impl Machine for Standin {
         });
         vec![members.collect()]
     }
+
+    /// Its membership is not replicated state: no operator may touch it.
+    fn seats(&self) -> Vec<(u64, Option<NodeId>)> {
+        Vec::new()
+    }
 }
 
 impl Standin {

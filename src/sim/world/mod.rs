@@ -559,6 +559,7 @@ impl<M: Machine> World<M> {
             if !self.core.contains(&self.conns[conn].pid) {
                 self.hang_up(conn);
             }
+            self.heal_conn(conn);
         }
     }
 

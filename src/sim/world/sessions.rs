@@ -75,6 +75,9 @@ pub enum ToNode {
 /// Shortest and longest pause before a client connects again, or asks again after an error.
 const RETRY: (u64, u64) = (1_000, 100_000);
 
+/// Longest time that a frame between client and node travels, in microseconds.
+const FRAME_DELAY_MAX: u64 = 20_000;
+
 impl<M: Machine> World<M> {
     /// Adds a client that begins at once.
     pub fn add_actor(&mut self, role: Role, pinned: Option<Pid>) -> usize {
@@ -220,7 +223,7 @@ impl<M: Machine> World<M> {
     fn client_delay(&mut self, actor: usize) -> Duration {
         let dice = &mut self.actors[actor].net_dice;
         micros(match dice.below(50) {
-            0 => dice.magnitude(300, 20_000),
+            0 => dice.magnitude(300, FRAME_DELAY_MAX),
             _ => dice.between(20, 300),
         })
     }
@@ -410,6 +413,20 @@ impl<M: Machine> World<M> {
     pub(crate) fn stop_reading(&mut self, conn: usize, span: Duration) {
         let one = &mut self.conns[conn];
         one.reads_from = one.reads_from.max(self.now + span);
+    }
+
+    /// A client whose connection is still in trouble loses it now, and connects anew.
+    pub(super) fn heal_conn(&mut self, conn: usize) {
+        let one = &mut self.conns[conn];
+        let latest = one.to_node.max(one.to_client).max(one.reads_from);
+        if !one.hole && latest <= self.now + micros(FRAME_DELAY_MAX) {
+            return;
+        }
+        one.hole = false;
+        one.reads_from = self.now;
+        one.to_node = self.now;
+        one.to_client = self.now;
+        self.abort_conn(conn);
     }
 
     /// Clients lose hosts. Frames that are sent again later arrive if the connection still stands by

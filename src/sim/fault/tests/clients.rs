@@ -173,3 +173,25 @@ fn a_storm_is_many_connections() {
     *scene.log.borrow_mut() = log;
     assert_eq!(count(&mut scene, 1, is_end), 30, "they leave");
 }
+
+#[test]
+fn whoever_is_healed_connects_anew() {
+    for trouble in 0..3 {
+        let mut scene = Scene::new(2);
+        let client = talking(&mut scene);
+        let (span_us, clients, hosts) = (400_000, vec![client], vec![0]);
+        scene.inflict(match trouble {
+            0 => Fault::SlowReader { client, span_us },
+            1 => Fault::ClientHalfOpen { client },
+            _ => Fault::ClientCut {
+                clients,
+                hosts,
+                span_us,
+            },
+        });
+        scene.world.heal_core(vec![0, 1]);
+        scene.run_us(50_000);
+        assert!(scene.world.conn_of(client).is_none(), "{trouble}");
+        assert_eq!(count(&mut scene, 0, is_end), 1, "{trouble}");
+    }
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Fault, Moment};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
+use crate::core::instrument::sometimes;
 use crate::sim::machine::Machine;
 use crate::sim::params::micros;
 use crate::sim::process::{Effect, HostId, Pid};
@@ -79,6 +80,7 @@ impl<M: Machine> World<M> {
             }
             Fault::Slow { times, span_us, .. } => {
                 let span = micros(*span_us);
+                sometimes!(SlowWhilePaused, self.processes[pid].paused_until > self.now);
                 self.processes[pid].slow = (*times).max(1);
                 self.queue.push(self.now + span, Happening::Quick { pid });
                 self.trouble(pid, span);
@@ -170,6 +172,8 @@ impl<M: Machine> World<M> {
     }
 
     fn pause(&mut self, pid: Pid, span: Duration) {
+        sometimes!(PauseOutlastsTimeout, span > self.params.timeout);
+        sometimes!(PausedTwice, self.processes[pid].paused_until > self.now);
         self.processes[pid].paused_until = self.now + span;
         self.trouble(pid, span);
     }

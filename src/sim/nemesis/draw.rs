@@ -1,6 +1,7 @@
 //! What a fault of each kind comes to.
 
 use super::Kind;
+use crate::core::instrument::sometimes;
 use crate::sim::chance::Dice;
 use crate::sim::disk::Manner;
 use crate::sim::fault::{Fault, Moment};
@@ -85,6 +86,7 @@ impl<M: Machine> World<M> {
             });
         }
         if !self.may_lose(victim) {
+            sometimes!(CrashWouldCostMajority);
             return None;
         }
         let vacant: Vec<HostId> = (0..self.hosts.len())
@@ -162,7 +164,7 @@ impl<M: Machine> World<M> {
             },
             Kind::ClockJump => Fault::ClockJump {
                 host,
-                ahead_us: dice.magnitude(1_000, 20_000_000),
+                ahead_us: dice.magnitude(1_000, 120_000_000),
             },
             _ => Fault::ClockPace {
                 host,

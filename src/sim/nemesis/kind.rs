@@ -15,7 +15,7 @@
 //! | `Suspend` | a standstill in which the clock stands still as well |
 //! | `Slow` | 10 to 1000 times slower for 2 ms to 4 s |
 //! | `Sluggish` | 2 to 20 times slower for the rest of the storm |
-//! | `ClockJump` | a jump by 1 ms to 20 s |
+//! | `ClockJump` | a jump by 1 ms to 2 min |
 //! | `ClockPace` | a clock that runs up to twice as fast or half as fast from now on |
 //! | `CutOff` | one host neither hears nor is heard |
 //! | `Split` | the hosts fall into two halves |

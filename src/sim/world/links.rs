@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::{AT_ONCE, Door, Happening, World};
 use crate::core::env::{Input, Time};
+use crate::core::instrument::sometimes;
 use crate::core::protocol::peer::{MESSAGE_BYTES_MAX, Message, decode, encode};
 use crate::sim::chance::{Dice, What};
 use crate::sim::machine::Machine;
@@ -114,12 +115,15 @@ impl<M: Machine> World<M> {
 
     pub(super) fn on_arrive(&mut self, from: Pid, to: Pid, left: Time, parcel: Parcel) {
         if !self.processes[to].is_alive() {
+            let is_back = self.listening[self.processes[to].host].is_some_and(|pid| pid > to);
+            sometimes!(MessageFindsHeir, is_back);
             return;
         }
         let path = self
             .net
             .path(self.processes[from].host, self.processes[to].host);
         if path.cuts > 0 || path.aborted_at >= left {
+            sometimes!(MessageCutInFlight);
             return;
         }
         if path.held_until > self.now {
@@ -134,6 +138,9 @@ impl<M: Machine> World<M> {
             );
             return self.queue.push(at, happening);
         }
+        sometimes!(MessageOutlivesSender, !self.processes[from].is_alive());
+        let is_linked = self.net.state(from, to) == State::Up;
+        sometimes!(MessageOutlivesConnection, !is_linked);
         self.stats.messages += 1;
         let message = match parcel {
             Parcel::Damaged(frame, damage, dice) => {
@@ -233,7 +240,15 @@ impl<M: Machine> World<M> {
         };
         match self.listening[host].filter(answers) {
             Some(to) => self.connect(from, to),
-            None if self.wants(from, host) => self.dial_later(from, host),
+            None if self.wants(from, host) => {
+                sometimes!(
+                    DialOfPaused,
+                    self.listening[host]
+                        .is_some_and(|pid| self.processes[pid].paused_until > self.now)
+                );
+                sometimes!(DialOfNobody, self.listening[host].is_none());
+                self.dial_later(from, host);
+            }
             None => {}
         }
     }
@@ -312,6 +327,11 @@ impl<M: Machine> World<M> {
         let is_cut = self.is_cut_between(from, to);
         let link = self.net.link(from, to);
         let mended = link.state == State::Up && !is_cut;
+        let is_current = link.epoch == epoch;
+        sometimes!(
+            CutFoundByKeepalive,
+            link.state == State::Up && is_cut && is_current
+        );
         if link.epoch != epoch || link.state == State::Down || mended {
             return;
         }

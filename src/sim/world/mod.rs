@@ -23,6 +23,7 @@ use super::queue::Queue;
 use super::trace::Trace;
 use crate::core::env::Time;
 use crate::core::id::NodeId;
+use crate::core::instrument::sometimes;
 use crate::core::limits::Limits;
 use crate::core::node::{Config, Start};
 use crate::core::protocol::client::{Request, Response};
@@ -403,6 +404,9 @@ impl<M: Machine> World<M> {
     fn end(&mut self, pid: Pid, half_open_ppm: u32) {
         self.note(pid, || "dies".to_owned());
         let process = &mut self.processes[pid];
+        sometimes!(DiesBeforeReady, !process.ready);
+        sometimes!(DiesWithUnsynced, process.disk.holds_something());
+        sometimes!(DiesWithFullInbox, !process.inbox.is_empty());
         process.machine = None;
         process.ready = false;
         process.inbox.clear();
@@ -417,6 +421,7 @@ impl<M: Machine> World<M> {
             if other != pid && self.net.state(other, pid) == State::Up {
                 let dice = &mut self.processes[other].dial_dice;
                 if dice.hit(half_open_ppm) {
+                    sometimes!(ConnectionHalfOpen);
                     self.make_hole(other, pid);
                 } else {
                     self.break_link(other, pid);
@@ -504,6 +509,10 @@ impl<M: Machine> World<M> {
     pub(super) fn set_clock(&mut self, pid: Pid, change: impl FnOnce(&mut Clock, Time)) {
         let process = &mut self.processes[pid];
         change(&mut process.clock, self.now);
+        sometimes!(
+            ClockJumpsPastTimer,
+            process.clock.show(self.now) >= process.wake
+        );
         process.timer = Time::NEVER;
         self.arm_timer(pid);
     }
@@ -532,6 +541,7 @@ impl<M: Machine> World<M> {
             let in_core = self.core.contains(&pid);
             let process = &mut self.processes[pid];
             if in_core {
+                sometimes!(CoreWakesPaused, process.paused_until > self.now);
                 process.slow = 1;
                 process.doom = None;
                 process.paused_until = self.now;

@@ -7,6 +7,7 @@ use super::links::CONNECT_MAX;
 use super::{AT_ONCE, Door, Happening, World, show_request, show_response};
 use crate::core::env::{Input, Time};
 use crate::core::id::SessionId;
+use crate::core::instrument::sometimes;
 use crate::core::limits::Limits;
 use crate::core::protocol::client::{ErrorCode, Request, Response, decode_frame, encode_frame};
 use crate::sim::chance::{Dice, What};
@@ -274,6 +275,7 @@ impl<M: Machine> World<M> {
         one.gone = is_end;
         let pid = one.pid;
         if !self.processes[pid].is_alive() {
+            sometimes!(RequestFindsNobody);
             self.hang_up(conn);
             return;
         }
@@ -327,6 +329,7 @@ impl<M: Machine> World<M> {
     pub(super) fn on_answered(&mut self, conn: usize, response: Option<Response>) {
         let one = &mut self.conns[conn];
         if !one.open || one.aborted && response.is_some() {
+            sometimes!(AnswerLost, response.is_some());
             return;
         }
         one.unread = 0;
@@ -372,6 +375,7 @@ impl<M: Machine> World<M> {
             .values()
             .any(|open| *open == operation);
         if waits && !self.is_frozen() {
+            sometimes!(ClientLosesPatience);
             if let Some(conn) = self.actors[actor].conn {
                 self.leave(conn);
             }
@@ -471,6 +475,11 @@ impl<M: Machine> World<M> {
         self.actors[actor].conn = None;
         for (_, operation) in std::mem::take(&mut self.actors[actor].open) {
             let request = self.history[operation].request.clone();
+            sometimes!(
+                WatcherMoves,
+                matches!(self.actors[actor].role, Role::Watcher(_))
+            );
+            sometimes!(WriteOutcomeUnknown, self.history[operation].is_write());
             self.actors[actor].role.ended(&request, None);
         }
         self.act_later(actor);

@@ -221,7 +221,9 @@ probes! {
     SeatHandedOver,
     /// A standby is evicted.
     StandbyEvicted,
-    /// An evicted process learns it.
+    /// An evicted process has learnt it, and goes on voting until nobody needs it any more.
+    EvictedStaysOn,
+    /// An evicted process ends.
     EvictedLearns,
     /// A process stood still, and blames nobody for what it could not hear.
     OthersExcused,

@@ -7,7 +7,8 @@ use crate::core::env::{Env, Halt, Notice, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
 use crate::core::log::{Op, Seq};
-use crate::core::membership::{best_standby, quorum};
+use crate::core::membership::{Peers, best_standby, quorum};
+use crate::core::state::State;
 
 /// Longest time that leaving may take: operators and init systems wait for it, ten seconds as a
 /// rule.
@@ -44,12 +45,14 @@ impl Node {
             return;
         };
         let me = self.config.id;
-        let is_seated = state.epochs().iter().any(|epoch| epoch.has(me));
         let is_gone = self.housekeeping.is_registered(state)
             && state.addr_of(me).is_none()
             && !state.slot_holders().contains(&me);
+        let is_needed = is_needed(me, state, &self.peers);
         let Some(leaving) = &mut self.leaving else {
-            if is_gone {
+            sometimes!(EvictedStaysOn, is_gone && is_needed);
+            self.is_put_out = is_gone;
+            if is_gone && !is_needed {
                 sometimes!(EvictedLearns);
                 self.is_out = true;
                 let members = addresses(state);
@@ -58,7 +61,7 @@ impl Node {
             return;
         };
         let is_late = now.since(leaving.since) >= LEAVE_MAX;
-        let is_done = is_gone && !is_seated && !self.service.has_open();
+        let is_done = is_gone && !is_needed && !self.service.has_open();
         let is_alone = state.slot_holders() == [me] && !self.service.has_open();
         if is_done || is_late || is_alone {
             self.is_out = true;
@@ -101,8 +104,23 @@ impl Node {
     }
 }
 
+/// Whether the others may need this process to decide a slot or to learn what was decided there: its
+/// vote counts until the configuration without it is in force, and until a majority of that one has
+/// applied everything before. Ending earlier could cost the cluster its majority.
+fn is_needed(me: NodeId, state: &State, peers: &Peers) -> bool {
+    let latest = state.epochs().latest();
+    if state.epochs().iter().any(|epoch| epoch.has(me)) {
+        return true;
+    }
+    let has_all = |member: &&NodeId| {
+        let peer = peers.get(**member);
+        peer.is_some_and(|peer| peer.applied.next() >= latest.start)
+    };
+    latest.members.iter().filter(has_all).count() < latest.quorum()
+}
+
 /// Where the members are to be found.
-fn addresses(state: &crate::core::state::State) -> Vec<String> {
+fn addresses(state: &State) -> Vec<String> {
     let members = state.slot_holders();
     let addrs = members.iter().filter_map(|id| state.addr_of(*id));
     addrs

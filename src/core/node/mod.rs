@@ -62,6 +62,8 @@ pub struct Node {
     is_ready: bool,
     /// Set once this node is to leave the cluster.
     leaving: Option<leaving::Leaving>,
+    /// Others have put it out, and may need it for a while yet.
+    is_put_out: bool,
     /// It has halted.
     is_out: bool,
     /// Whether peers' digests agreed with ours when they were compared last.
@@ -118,6 +120,7 @@ impl Node {
             is_member: false,
             is_ready: false,
             leaving: None,
+            is_put_out: false,
             is_out: false,
             verdicts: heartbeat::Verdicts::default(),
             config,
@@ -159,7 +162,7 @@ impl Node {
             self.peers.excuse(now);
         }
         self.awake = now;
-        let may_be_out = self.has_chores || self.leaving.is_some();
+        let may_be_out = self.has_chores || self.is_put_out || self.leaving.is_some();
         self.do_chores(now, env);
         if may_be_out {
             self.wind_up(now, env);

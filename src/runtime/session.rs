@@ -155,6 +155,11 @@ impl Sessions {
         self.table.borrow().values().all(|s| s.unsent() == 0)
     }
 
+    /// Connections that the node has been told of and that have not ended.
+    pub(super) fn count(&self) -> usize {
+        self.table.borrow().len()
+    }
+
     fn open(&self, from: SocketAddr) -> Rc<Session> {
         let id = SessionId(self.last.get() + 1);
         self.last.set(id.0);

@@ -41,6 +41,10 @@ pub enum What {
     ClientNet,
     /// Which nodes make up the core of the final phase.
     Core,
+    /// What the simulated sockets of the production runtime draw.
+    Sockets,
+    /// What clients do that mean harm, or know no better.
+    Mischief,
 }
 
 impl Chance {

@@ -33,6 +33,8 @@
 //! Recovery from disk, damaged disks, corrupted frames, trimmed history and snapshots of it, cuts
 //! between clients and nodes, more than one cluster (name service).
 //!
+//! Sockets, framing and everything else of the production runtime: that is what [`turmoil`] runs.
+//!
 //! # How to add a fault, a client, a scenario
 //!
 //! A fault is a variant in [`fault`] with an arm in `World::inflict`, and a kind in [`nemesis`]; a client is a role in
@@ -57,4 +59,10 @@ pub mod run;
 pub mod standin;
 pub mod sweep;
 pub mod trace;
+#[allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "runs the production runtime, on sockets and clocks that are simulated"
+)]
+pub mod turmoil;
 pub mod world;

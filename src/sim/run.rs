@@ -22,6 +22,7 @@ use super::process::Pid;
 use super::world::{Happening, Narrator, Stats, World};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
+use crate::core::instrument::probe::{self, Hits};
 
 /// How often the progress of a phase is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -56,10 +57,14 @@ pub struct Report {
     pub operations: u64,
     /// Counts.
     pub stats: Stats,
+    /// The rare situations that came about.
+    pub hits: Hits,
 }
 
 /// Runs one seed. A panic in the machine is caught and reported like any other broken rule.
 pub fn run<M: Machine>(seed: u64, shared: M::Shared, narrator: Option<Narrator>) -> Report {
+    // What other code of this thread has met before does not belong to this run.
+    probe::take();
     let mut world: World<M> = World::new(seed, shared, narrator);
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut run = Run {
@@ -84,6 +89,7 @@ pub fn run<M: Machine>(seed: u64, shared: M::Shared, narrator: Option<Narrator>)
         revisions,
         operations: world.history.len() as u64,
         stats: world.stats,
+        hits: probe::take(),
     }
 }
 

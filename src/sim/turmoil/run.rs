@@ -18,6 +18,7 @@ use super::params::Params;
 use super::process::{Order, TIMEOUT, live_on};
 use super::stage::{PORT, Stage};
 use crate::core::env::Time;
+use crate::core::instrument::probe;
 use crate::sim::chance::{Chance, What};
 use crate::sim::check::{Violation, counters, linearizability, once, revisions, sequence, watch};
 use crate::sim::client::{Closer, Former, Increment, Mixed, Recorder, Role, Style, Watcher};
@@ -67,6 +68,8 @@ const STOPS: &str = "a process that is told to stop ends in time";
 /// Runs one seed. A panic is caught and reported like any other broken rule.
 pub fn run(seed: u64, narrator: Option<Narrator>) -> Report {
     panics::watch();
+    // What other code of this thread has met before does not belong to this run.
+    probe::take();
     let chance = Chance::new(seed);
     let params = Params::draw(&chance);
     let stage = Stage::set_up(chance, params, narrator);
@@ -89,6 +92,7 @@ pub fn run(seed: u64, narrator: Option<Narrator>) -> Report {
         revisions: result.unwrap_or(0),
         operations,
         stats,
+        hits: probe::take(),
     }
 }
 

@@ -43,6 +43,10 @@ pub enum What {
     Core,
     /// What happens to the bytes of a message that is damaged.
     Damage,
+    /// What the simulated sockets of the production runtime draw.
+    Sockets,
+    /// What clients do that mean harm, or know no better.
+    Mischief,
 }
 
 impl Chance {

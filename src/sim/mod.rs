@@ -41,6 +41,8 @@
 //! (name service). Damage to a message of a peer that leaves it readable is counted and not handed
 //! in, since only the checksum of TCP protects from it.
 //!
+//! Sockets, framing and everything else of the production runtime: that is what [`turmoil`] runs.
+//!
 //! # How to add a fault, a client, a scenario
 //!
 //! A fault is a variant in [`fault`] with an arm in one of its rooms, a kind in [`nemesis`], and a test
@@ -67,4 +69,10 @@ pub mod run;
 pub mod standin;
 pub mod sweep;
 pub mod trace;
+#[allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "runs the production runtime, on sockets and clocks that are simulated"
+)]
+pub mod turmoil;
 pub mod world;

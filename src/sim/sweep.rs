@@ -1,6 +1,7 @@
 //! Many runs, and what they add up to.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use super::nemesis::Kind;
@@ -58,5 +59,23 @@ impl Totals {
                 self.first_failure = Some(report);
             }
         }
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "runs={} failures={} events={} simulated={}s revisions={} operations={} faults={} \
+             crashes={}",
+            self.runs,
+            self.failures,
+            self.events,
+            self.simulated.as_secs(),
+            self.revisions,
+            self.operations,
+            self.faults,
+            self.crashes
+        )
     }
 }

@@ -11,6 +11,7 @@ mod run;
 mod subject;
 mod summary;
 mod sweep;
+mod turmoil;
 
 use std::process::ExitCode;
 
@@ -30,11 +31,14 @@ enum Command {
     Run(run::Options),
     /// Runs many seeds: `doozer-sim sweep --minutes 10`
     Sweep(sweep::Options),
+    /// Runs the production runtime on simulated sockets: `doozer-sim turmoil --seeds 0..50`
+    Turmoil(turmoil::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Run(options) => run::main(&options),
         Command::Sweep(options) => sweep::main(&options),
+        Command::Turmoil(options) => turmoil::main(&options),
     }
 }

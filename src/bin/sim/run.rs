@@ -43,6 +43,7 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn print_line(line: std::fmt::Arguments<'_>) {
+/// Tells a line of a run.
+pub fn print_line(line: std::fmt::Arguments<'_>) {
     println!("{line}");
 }

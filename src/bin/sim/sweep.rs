@@ -196,7 +196,8 @@ fn append(path: &PathBuf, line: &str) -> std::io::Result<()> {
     writeln!(file, "{line}")
 }
 
-fn parse_range(text: &str) -> Result<Range<u64>, String> {
+/// Seeds, written as A..B.
+pub fn parse_range(text: &str) -> Result<Range<u64>, String> {
     let (from, to) = text.split_once("..").ok_or("write it as A..B")?;
     let number = |text: &str| text.parse().map_err(|_| format!("{text} is not a number"));
     let range = number(from)?..number(to)?;

@@ -32,6 +32,8 @@ pub struct Node {
     service: Service,
     housekeeping: Housekeeping,
     ownership: Ownership,
+    /// The latest change of owners that this node asked for.
+    owners_change: Option<Seq>,
     /// The replicated state and the consensus on what comes next; nothing before a process that
     /// joins has its copy.
     replica: Option<Replica>,
@@ -87,6 +89,7 @@ impl Node {
             service: Service::new(rules),
             housekeeping: Housekeeping::new(identity, founds),
             ownership: Ownership::new(id),
+            owners_change: None,
             replica,
             download: Download::new(config.history()),
             uploads: Uploads::default(),
@@ -300,11 +303,14 @@ impl Node {
         };
         let last_write = self.service.last_write();
         let (applied, epochs) = (state.applied(), state.epochs());
-        if let Some(op) = self
-            .ownership
-            .propose(now, applied, epochs, &self.peers, last_write)
+        // Without a majority changes of owners do not pile up.
+        let is_open = |seq| state.last(self.config.id) < seq;
+        if !self.owners_change.is_some_and(is_open)
+            && let Some(op) = self
+                .ownership
+                .propose(now, applied, epochs, &self.peers, last_write)
         {
-            submit(&mut self.next, consensus, op);
+            self.owners_change = Some(submit(&mut self.next, consensus, op));
         }
         if !self.has_chores && now < self.housekeeping.deadline(self.is_member) {
             return;

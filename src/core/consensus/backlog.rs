@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::Slot;
 use crate::core::id::NodeId;
+use crate::core::limits::Gauge;
 use crate::core::log::{Batch, Entry, Op, Run, Seq};
 
 /// Most commands and bytes in one batch: large enough that the cost of a message is shared by many
@@ -252,6 +253,37 @@ impl Backlog {
     pub fn keep_only(&mut self, origin: NodeId) {
         self.queues.retain(|id, _| *id == origin);
         self.unsent = self.queues.values().map(Queue::unsent).sum();
+    }
+
+    /// Tells how full this is. What clients may put into the queue of this process, `me`, is bounded
+    /// where they ask.
+    pub fn load(&self, me: NodeId, tell: &mut impl FnMut(Gauge)) {
+        let own = usize::from(self.queues.contains_key(&me));
+        let others = self.queues.len() - own;
+        tell(Gauge::waiting("origins that forward", others, ORIGINS_MAX));
+        for (origin, queue) in &self.queues {
+            // The last command may be as large as it likes.
+            let last = queue.ops.back().map_or(0, cost);
+            if *origin != me {
+                let commands = queue.ops.len();
+                tell(Gauge::waiting(
+                    "forwarded commands",
+                    commands,
+                    FORWARDED_MAX,
+                ));
+                let bytes = queue.bytes - last;
+                tell(Gauge::waiting(
+                    "forwarded commands, bytes",
+                    bytes,
+                    FORWARDED_BYTES_MAX,
+                ));
+            }
+        }
+    }
+
+    /// Commands of this origin that have not been applied.
+    pub fn commands_of(&self, origin: NodeId) -> usize {
+        self.queues.get(&origin).map_or(0, |queue| queue.ops.len())
     }
 
     fn drop_origin(&mut self, origin: NodeId) {

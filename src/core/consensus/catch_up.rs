@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Consensus, Slot};
 use crate::core::env::{Env, Time};
 use crate::core::id::NodeId;
+use crate::core::limits::Gauge;
 use crate::core::log::Entry;
 use crate::core::membership::Peers;
 use crate::core::membership::{BEAT, BEATS_MISSED};
@@ -51,6 +52,14 @@ struct Follower {
 impl CatchUp {
     pub(super) fn hasten(&mut self) {
         self.hasty = true;
+    }
+
+    pub(super) fn load(&self, tell: &mut impl FnMut(Gauge)) {
+        tell(Gauge::kept(
+            "followers",
+            self.followers.len(),
+            FOLLOWERS_MAX,
+        ));
     }
 }
 

@@ -16,6 +16,7 @@ mod accept;
 mod backlog;
 mod catch_up;
 mod learn;
+mod load;
 mod propose;
 mod read;
 mod retained;

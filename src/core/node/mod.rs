@@ -4,6 +4,7 @@
 mod apply;
 mod config;
 mod heartbeat;
+mod load;
 mod objection;
 mod transfer;
 
@@ -15,7 +16,7 @@ use transfer::{Download, Uploads};
 use super::consensus::{Consensus, Slot, Ticket};
 use super::env::{Env, Input, Notice, Time};
 use super::id::{NodeId, Rev, SessionId};
-use super::log::{Author, Op, Seq};
+use super::log::{Author, Entry, Op, Seq};
 use super::membership::{Housekeeping, Identity, Ownership, Peers, Situation};
 use super::protocol::client::{Request, Response};
 use super::protocol::peer::{Digest, Message};
@@ -184,6 +185,11 @@ impl Node {
     /// The replicated state, once the node has one.
     pub fn state(&self) -> Option<&State> {
         self.replica.as_ref().map(|replica| &replica.state)
+    }
+
+    /// The outcome of a slot, where this node knows it and has not forgotten it.
+    pub fn outcome(&self, slot: Slot) -> Option<Entry> {
+        self.replica.as_ref()?.consensus.outcome(slot)
     }
 
     fn on_request(&mut self, session: SessionId, request: Request, env: &mut impl Env) {

@@ -63,6 +63,11 @@ impl<T> Disk<T> {
         self.appended
     }
 
+    /// The last record that is durable.
+    pub fn durable(&self) -> RecordId {
+        self.durable
+    }
+
     /// Gives an effect back if it may leave at once, else holds it.
     pub fn hold(&mut self, effect: T, after: Option<RecordId>) -> Option<T> {
         match after {

@@ -87,6 +87,8 @@ pub enum Effect {
     Locate(NodeId, Option<String>),
     /// It had something to say to operators.
     Notice(Notice),
+    /// It wrote a record.
+    Record(RecordId, Record),
     /// It stopped.
     Halt(Halt),
 }
@@ -226,7 +228,9 @@ impl Env for Outlet<'_> {
     }
 
     fn record(&mut self, record: Record) -> RecordId {
-        self.disk.append(record)
+        let id = self.disk.append(record.clone());
+        self.effects.push(Effect::Record(id, record));
+        id
     }
 
     fn wake_at(&mut self, at: Time) {

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use super::chance::{Chance, Dice, What};
 use super::check::Violation;
-use super::check::agreement::Agreement;
-use super::check::revisions::Revisions;
+use super::check::observer::Observer;
 use super::fault::{Event, Fault, NEVER_TROUBLED};
 use super::history::Operation;
 use super::machine::Machine;
@@ -80,8 +79,7 @@ pub struct World<M: Machine> {
     pub(super) troubled_until: Vec<Time>,
     shared: M::Shared,
     listening: Vec<Option<Pid>>,
-    agreement: Agreement,
-    revisions: Revisions,
+    observer: Observer,
     effects: Vec<super::process::Effect>,
     buffer: Vec<u8>,
     frame: bytes::BytesMut,
@@ -235,8 +233,7 @@ impl<M: Machine> World<M> {
             troubled_until: Vec::new(),
             shared,
             listening: Vec::new(),
-            agreement: Agreement::default(),
-            revisions: Revisions::default(),
+            observer: Observer::default(),
             effects: Vec::new(),
             buffer: Vec::new(),
             frame: bytes::BytesMut::new(),

@@ -198,6 +198,7 @@ impl<M: Machine> World<M> {
             conn,
             request,
             began: self.now,
+            ended: None,
             invoked: self.trace.events(),
             answer: None,
         });
@@ -272,6 +273,7 @@ impl<M: Machine> World<M> {
         self.stats.answered += 1;
         let one = &mut self.history[operation];
         one.answer = Some((self.trace.events(), response.clone()));
+        one.ended = Some(self.now);
         let request = one.request.clone();
         self.actors[actor].role.ended(&request, Some(&response));
         match response.error() {

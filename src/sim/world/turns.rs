@@ -6,6 +6,7 @@ use crate::core::id::NodeId;
 use crate::core::protocol::client::encode_frame;
 use crate::sim::chance::Dice;
 use crate::sim::check::Violation;
+use crate::sim::check::observer::Observer;
 use crate::sim::machine::Machine;
 use crate::sim::net::State;
 use crate::sim::process::{Effect, Pid};
@@ -54,6 +55,7 @@ impl<M: Machine> World<M> {
         }
         let has_more = !process.inbox.is_empty();
         self.trace.add(self.now, pid, Kind::Run, handled as u64);
+        self.observe(pid, &effects);
         for effect in effects.drain(..) {
             self.take_effect(pid, effect, leaves);
         }
@@ -81,15 +83,39 @@ impl<M: Machine> World<M> {
             self.queue
                 .push(self.now + takes, Happening::Synced { pid, upto });
         }
-        let Some(view) = process.machine.as_ref().and_then(M::view) else {
+    }
+
+    /// Shows the checkers what a turn has led to, before anybody hears of it.
+    fn observe(&mut self, pid: Pid, effects: &[Effect]) {
+        let process = &self.processes[pid];
+        let id = process.id;
+        let mut wrote = false;
+        for effect in effects {
+            if let Effect::Record(at, record) = effect {
+                wrote = true;
+                self.check(|observer| observer.recorded(id, *at, record.clone()));
+            }
+        }
+        let process = &self.processes[pid];
+        if wrote {
+            let durable = process.disk.durable();
+            self.check(|observer| observer.durable(id, durable));
+        }
+        let process = &self.processes[pid];
+        let Some(machine) = &process.machine else {
             return;
         };
-        let id = process.id;
+        let Some(view) = machine.view() else { return };
         self.trace
             .add(self.now, pid, Kind::State, view.digest.0 ^ view.applied.0);
-        let broken = self.agreement.check(id, &view);
-        let broken = broken.or_else(|| self.revisions.check_node(id, &view));
-        if let Some(violation) = broken {
+        let judged = self.observer.turned(pid, id, machine, &view);
+        if let Err(violation) = judged {
+            self.accuse(violation);
+        }
+    }
+
+    fn check(&mut self, judge: impl FnOnce(&mut Observer) -> Result<(), Violation>) {
+        if let Err(violation) = judge(&mut self.observer) {
             self.accuse(violation);
         }
     }
@@ -106,6 +132,7 @@ impl<M: Machine> World<M> {
             }
             Effect::Finish(session) => self.deliver_answer(pid, session, None, leaves),
             Effect::Locate(peer, addr) => self.locate(pid, peer, addr.as_deref()),
+            Effect::Record(..) => {}
             Effect::Notice(notice) => self.note(pid, || format!("notice: {notice}")),
             Effect::Halt(reason) => {
                 let id = self.processes[pid].id;
@@ -182,6 +209,7 @@ impl<M: Machine> World<M> {
         };
         let id = process.id;
         self.trace.add(self.now, pid, Kind::Synced, upto.0);
+        self.check(|observer| observer.durable(id, upto));
         for mut outgoing in self.processes[pid].disk.end_sync(upto) {
             if outgoing.to.contains(&id) {
                 outgoing.to.retain(|to| *to != id);

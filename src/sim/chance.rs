@@ -41,6 +41,8 @@ pub enum What {
     ClientNet,
     /// Which nodes make up the core of the final phase.
     Core,
+    /// How much of the history is searched.
+    Search,
 }
 
 impl Chance {

@@ -46,6 +46,7 @@ pub mod clock;
 pub mod disk;
 pub mod fault;
 pub mod history;
+pub mod latency;
 pub mod machine;
 pub mod model;
 pub mod nemesis;

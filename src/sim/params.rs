@@ -8,6 +8,7 @@ use super::chance::{Chance, Dice, What};
 use super::disk::Manner;
 use super::net::TAIL_POWER_MAX;
 use crate::core::consensus::BatchLimits;
+use crate::core::limits::Limits;
 use crate::core::node::Tuning;
 
 /// Operations of clients in a storm, more or less: most bugs need few.
@@ -49,8 +50,12 @@ pub struct Params {
     pub counters: usize,
     /// Clients that append to lists.
     pub listers: usize,
+    /// Clients that take and free locks.
+    pub lockers: usize,
     /// Clients that watch.
     pub watchers: usize,
+    /// Bounds on what clients may ask for.
+    pub limits: Limits,
     /// Longest pause of a client between two requests.
     pub think: Duration,
     /// Files that the clients of one kind share.
@@ -100,11 +105,13 @@ impl Params {
         };
         let net = NetParams::draw(&mut chance.dice(What::Swarm, 1));
         let tuning = draw_tuning(&mut chance.dice(What::Swarm, 3));
+        let limits = draw_limits(&mut chance.dice(What::Swarm, 4));
+        let lockers = sometimes(&mut chance.dice(What::Swarm, 5), 4);
         let storm = dice.magnitude(300_000, 6_000_000);
         let (mixed, counters) = (dice.between(1, 5), sometimes(dice, 3));
         let (listers, watchers) = (sometimes(dice, 3), sometimes(dice, 3));
         // Clients that never rest would make long storms many times longer than short ones.
-        let busy = (mixed + counters + listers) * 2 * storm / OPERATIONS;
+        let busy = (mixed + counters + listers + lockers) * 2 * storm / OPERATIONS;
         Params {
             members,
             standbys: dice.below(5) as usize,
@@ -124,7 +131,9 @@ impl Params {
             mixed: mixed as usize,
             counters: counters as usize,
             listers: listers as usize,
+            lockers: lockers as usize,
             watchers: watchers as usize,
+            limits,
             think: micros(dice.magnitude(500, 60_000).max(busy)),
             keys: dice.between(1, 8),
             patience: micros(dice.magnitude(500_000, 10_000_000)),
@@ -146,6 +155,17 @@ impl Params {
     /// How long forming the cluster may take: some dozens of changes, one after the other.
     pub fn forming_bound(&self) -> Duration {
         FORMING + 40 * self.net.longest()
+    }
+}
+
+/// Small limits are met by clients that try what lies on both sides of them. The smallest leave
+/// room for the paths of servers, and for lists.
+fn draw_limits(dice: &mut Dice) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        path_bytes_max: *dice.pick(&[64, usual.path_bytes_max]),
+        value_bytes_max: *dice.pick(&[6_000, usual.value_bytes_max]),
+        ..usual
     }
 }
 

@@ -22,6 +22,10 @@ pub struct Totals {
     pub revisions: u64,
     /// Operations of clients.
     pub operations: u64,
+    /// Files and trees of files whose history was explained without a look at revisions.
+    pub explained: u64,
+    /// Those on which that search gave up.
+    pub undecided: u64,
     /// Faults.
     pub faults: u64,
     /// Processes that died.
@@ -37,6 +41,8 @@ impl Totals {
         self.simulated += report.simulated;
         self.revisions += report.revisions;
         self.operations += report.operations;
+        self.explained += report.searched.explained;
+        self.undecided += report.searched.undecided;
         self.faults += report.stats.faults;
         self.crashes += report.stats.crashes;
         if report.violation.is_some() {
@@ -52,6 +58,8 @@ impl Totals {
         self.simulated += other.simulated;
         self.revisions += other.revisions;
         self.operations += other.operations;
+        self.explained += other.explained;
+        self.undecided += other.undecided;
         self.faults += other.faults;
         self.crashes += other.crashes;
         self.failures.extend(other.failures);
@@ -69,13 +77,15 @@ impl fmt::Display for Totals {
             simulated,
             revisions,
             operations,
+            explained,
+            undecided,
             faults,
             crashes,
         } = self;
         write!(
             f,
             "runs={runs} failures={} excused={excused} events={events} simulated={}s \
-             revisions={revisions} operations={operations} faults={faults} crashes={crashes}",
+             revisions={revisions} operations={operations} explained={explained} undecided={undecided} faults={faults} crashes={crashes}",
             failures.len(),
             simulated.as_secs()
         )

@@ -8,12 +8,17 @@ pub mod configuration;
 pub mod counters;
 pub mod decisions;
 pub mod linearizability;
+pub mod lists;
+pub mod locks;
 pub mod observer;
 pub mod once;
 pub mod revisions;
 pub mod search;
 pub mod sequence;
 pub mod watch;
+
+#[cfg(test)]
+mod story;
 
 use std::fmt;
 

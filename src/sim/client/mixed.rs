@@ -5,11 +5,18 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::{ask, get, set};
+use crate::core::limits::Limits;
 use crate::core::protocol::client::{REV_CLOBBER, REV_MISSING, Request, Response, Verb};
 use crate::sim::chance::Dice;
 
-/// Sizes of values: small ones, and both sides of limits that encodings and buffers have.
+/// Padding of values: none, a little, and both sides of limits that encodings and buffers have.
 const SIZES: [usize; 8] = [0, 0, 0, 1, 127, 128, 1023, 4097];
+
+/// Limits of nodes up to here are tried out; larger ones would cost too much.
+const LIMIT_TRIED_MAX: usize = 8 << 10;
+
+/// Once in how many times a value or a path is as large as it may be, or nearly.
+const AT_LIMIT_EVERY: u64 = 16;
 
 /// The kinds of requests.
 #[derive(Clone, Copy, Debug)]
@@ -27,9 +34,11 @@ enum Kind {
     Stat,
     Getdir,
     Walk,
+    GetdirNow,
+    WalkNow,
 }
 
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 15] = [
     Kind::Create,
     Kind::Clobber,
     Kind::Compare,
@@ -43,6 +52,8 @@ const KINDS: [Kind; 13] = [
     Kind::Stat,
     Kind::Getdir,
     Kind::Walk,
+    Kind::GetdirNow,
+    Kind::WalkNow,
 ];
 
 /// A client that reads and writes at random.
@@ -50,6 +61,7 @@ const KINDS: [Kind; 13] = [
 pub struct Mixed {
     name: usize,
     keys: u64,
+    limits: Limits,
     weights: Vec<u64>,
     writes: u64,
     /// The latest revision seen of each file.
@@ -62,7 +74,7 @@ pub struct Mixed {
 
 impl Mixed {
     /// A client with this name, on this many files, with a taste of its own.
-    pub fn new(name: usize, keys: u64, dice: &mut Dice) -> Mixed {
+    pub fn new(name: usize, keys: u64, limits: Limits, dice: &mut Dice) -> Mixed {
         let weights = KINDS.iter().map(|_| dice.below(3) * dice.below(4));
         let mut weights: Vec<u64> = weights.collect();
         weights[Kind::Clobber as usize] += 1;
@@ -70,6 +82,7 @@ impl Mixed {
         Mixed {
             name,
             keys,
+            limits,
             weights,
             writes: 0,
             known: BTreeMap::new(),
@@ -80,14 +93,15 @@ impl Mixed {
 
     pub(super) fn next(&mut self, dice: &mut Dice) -> Request {
         if let Some((verb, rev, offset)) = self.paging {
-            return page(verb, rev, offset);
+            return page(verb, Some(rev), offset);
         }
         let path = self.path(dice);
         match self.kind(dice) {
             Kind::Create => set(path, self.value(dice), REV_MISSING),
             Kind::Clobber => set(path, self.value(dice), REV_CLOBBER),
             Kind::Compare => {
-                let rev = self.known.get(&path).copied().unwrap_or(REV_MISSING);
+                let known = self.known.get(&path).copied().unwrap_or(REV_MISSING);
+                let rev = *dice.pick(&[known, known, known, known - 1, known + 1]);
                 set(path, self.value(dice), rev)
             }
             Kind::Odd => {
@@ -118,7 +132,7 @@ impl Mixed {
                 ..get(path)
             },
             Kind::GetAt => Request {
-                rev: Some(dice.below(self.latest.max(1) as u64 + 1).max(1) as i64),
+                rev: Some(self.age(dice)),
                 ..ask(*dice.pick(&[Verb::Get, Verb::Stat]), path)
             },
             Kind::Rev => Request {
@@ -129,8 +143,10 @@ impl Mixed {
                 local: Some(false),
                 ..ask(Verb::Stat, *dice.pick(&["/", "/r", "/r/0", "/r/d"]))
             },
-            Kind::Getdir => page(Verb::Getdir, self.latest.max(1), 0),
-            Kind::Walk => page(Verb::Walk, self.latest.max(1), 0),
+            Kind::Getdir => page(Verb::Getdir, Some(self.age(dice)), 0),
+            Kind::Walk => page(Verb::Walk, Some(self.age(dice)), 0),
+            Kind::GetdirNow => page(Verb::Getdir, None, self.offset(dice)),
+            Kind::WalkNow => page(Verb::Walk, None, self.offset(dice)),
         }
     }
 
@@ -164,27 +180,61 @@ impl Mixed {
         Kind::Get
     }
 
+    /// A revision to read at: of the past, the present, or soon to come.
+    fn age(&self, dice: &mut Dice) -> i64 {
+        let latest = self.latest.max(1);
+        match dice.below(4) {
+            0 => *dice.pick(&[i64::MIN, -1, 0, 1, latest - 1, latest + 1]),
+            1 => latest,
+            _ => 1 + dice.below(latest as u64) as i64,
+        }
+    }
+
+    /// A place in a listing: the edges, one beyond the end, and any.
+    fn offset(&self, dice: &mut Dice) -> i32 {
+        let keys = self.keys as i32;
+        match dice.below(3) {
+            0 => *dice.pick(&[i32::MIN, -1, 0, 1, keys, keys + 1, 2 * keys, i32::MAX]),
+            _ => dice.below(2 * self.keys + 1) as i32,
+        }
+    }
+
     fn path(&self, dice: &mut Dice) -> Bytes {
         let key = dice.below(self.keys);
-        match dice.below(4) {
-            0 => format!("/r/d/{key}/x").into(),
-            _ => format!("/r/{key}").into(),
+        let path = match dice.below(4) {
+            0 => format!("/r/d/{key}/x"),
+            _ => format!("/r/{key}"),
+        };
+        match self.edge(self.limits.path_bytes_max, dice) {
+            Some(size) => format!("{path}{}", "p".repeat(size - path.len())).into(),
+            None => path.into(),
         }
     }
 
     /// A value that nobody writes twice.
     fn value(&mut self, dice: &mut Dice) -> Bytes {
         self.writes += 1;
-        let padding = "x".repeat(*dice.pick(&SIZES));
-        format!("m{}.{}.{padding}", self.name, self.writes).into()
+        let value = format!("m{}.{}.", self.name, self.writes);
+        let padding = match self.edge(self.limits.value_bytes_max, dice) {
+            Some(size) => size - value.len(),
+            None => *dice.pick(&SIZES),
+        };
+        format!("{value}{}", "x".repeat(padding)).into()
+    }
+
+    /// Sometimes a size on either side of a limit.
+    fn edge(&self, limit: usize, dice: &mut Dice) -> Option<usize> {
+        let is_tried = limit <= LIMIT_TRIED_MAX && dice.below(AT_LIMIT_EVERY) == 0;
+        is_tried.then(|| *dice.pick(&[limit - 1, limit, limit + 1]))
     }
 }
 
-fn page(verb: Verb, rev: i64, offset: i32) -> Request {
+fn page(verb: Verb, rev: Option<i64>, offset: i32) -> Request {
     let path = if verb == Verb::Walk { "/r/**" } else { "/r" };
     Request {
-        rev: Some(rev),
+        rev,
         offset: Some(offset),
+        local: Some(false),
         ..ask(verb, path)
     }
 }

@@ -21,7 +21,6 @@ use super::queue::Queue;
 use super::trace::Trace;
 use crate::core::env::Time;
 use crate::core::id::NodeId;
-use crate::core::limits::Limits;
 use crate::core::node::{Config, Start};
 use crate::core::protocol::client::{Request, Response};
 
@@ -206,10 +205,20 @@ pub enum Happening {
 }
 
 impl<M: Machine> World<M> {
-    /// An empty world.
+    /// An empty world, made of what the seed says.
     pub fn new(seed: u64, shared: M::Shared, narrator: Option<Narrator>) -> World<M> {
+        let params = Params::draw(&Chance::new(seed));
+        World::with(seed, params, shared, narrator)
+    }
+
+    /// An empty world, made of this.
+    pub fn with(
+        seed: u64,
+        params: Params,
+        shared: M::Shared,
+        narrator: Option<Narrator>,
+    ) -> World<M> {
         let chance = Chance::new(seed);
-        let params = Params::draw(&chance);
         World {
             net: Net::new(params.net.clone(), chance),
             turn_dice: chance.dice(What::Process, 0),
@@ -323,7 +332,7 @@ impl<M: Machine> World<M> {
             history_bytes: HISTORY_BYTES,
             local_reads: false,
             request_timeout: self.params.request_timeout,
-            limits: Limits::default(),
+            limits: self.params.limits,
             tuning: self.params.tuning,
         }
     }

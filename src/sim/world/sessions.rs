@@ -25,6 +25,8 @@ pub struct Actor {
     pub pinned: Option<Pid>,
     /// Whether it has been told to stop.
     pub stopped: bool,
+    /// Whether it has gone, whatever it wanted.
+    gone: bool,
     /// Its requests that wait for an answer, by tag.
     pub open: BTreeMap<i32, usize>,
     conn: Option<usize>,
@@ -72,6 +74,7 @@ impl<M: Machine> World<M> {
             role,
             pinned,
             stopped: false,
+            gone: false,
             open: BTreeMap::new(),
             conn: None,
             dice: self.chance.dice(What::Client, actor as u64),
@@ -86,6 +89,17 @@ impl<M: Machine> World<M> {
     pub fn open_conns(&self) -> impl Iterator<Item = usize> + use<'_, M> {
         let conns = self.actors.iter().filter_map(|actor| actor.conn);
         conns.filter(|conn| self.conns[*conn].open)
+    }
+
+    /// All clients close their connections and go.
+    pub fn dismiss_clients(&mut self) {
+        for actor in &mut self.actors {
+            actor.gone = true;
+        }
+        let open: Vec<usize> = self.open_conns().collect();
+        for conn in open {
+            self.leave(conn);
+        }
     }
 
     /// The connection of a client.
@@ -108,7 +122,7 @@ impl<M: Machine> World<M> {
     pub(super) fn on_act(&mut self, actor: usize) {
         let one = &mut self.actors[actor];
         one.scheduled = false;
-        if one.stopped && !one.role.is_final() {
+        if one.gone || (one.stopped && !one.role.is_final()) {
             return;
         }
         let conn = match one.conn {
@@ -275,7 +289,8 @@ impl<M: Machine> World<M> {
         one.answer = Some((self.trace.events(), response.clone()));
         one.ended = Some(self.now);
         let request = one.request.clone();
-        self.actors[actor].role.ended(&request, Some(&response));
+        let one = &mut self.actors[actor];
+        one.role.ended(&request, Some(&response), &mut one.dice);
         match response.error() {
             Some(ErrorCode::Readonly | ErrorCode::Other) => {
                 if self.actors[actor].pinned.is_none() {
@@ -333,7 +348,8 @@ impl<M: Machine> World<M> {
         self.actors[actor].conn = None;
         for (_, operation) in std::mem::take(&mut self.actors[actor].open) {
             let request = self.history[operation].request.clone();
-            self.actors[actor].role.ended(&request, None);
+            let one = &mut self.actors[actor];
+            one.role.ended(&request, None, &mut one.dice);
         }
         self.act_later(actor);
     }

@@ -1,77 +1,17 @@
 use super::*;
-use crate::core::env::Time;
-use crate::core::protocol::client::{ErrorCode, Request, Response, Verb};
+use crate::core::limits::Limits;
+use crate::core::protocol::client::{ErrorCode, Response, Verb};
+use crate::sim::check::story::Story;
 use crate::sim::check::{counters, linearizability, once};
 use crate::sim::client::{ask, get, set};
-use crate::sim::model::Model;
-
-/// A history by hand. Time is the place in the text.
-#[derive(Default)]
-struct Story {
-    history: Vec<Operation>,
-    model: Model,
-    now: u64,
-}
 
 impl Story {
-    fn begin(&mut self, client: usize, request: Request) -> usize {
-        self.now += 1;
-        self.history.push(Operation {
-            client,
-            conn: client,
-            request,
-            began: Time(self.now),
-            ended: None,
-            invoked: self.now,
-            answer: None,
-        });
-        self.history.len() - 1
-    }
-
-    fn end(&mut self, operation: usize, response: Response) {
-        self.now += 1;
-        self.history[operation].answer = Some((self.now, response));
-    }
-
-    /// What the cluster does at the next revision.
-    fn apply(&mut self, operation: usize) -> i64 {
-        let request = &self.history[operation].request;
-        let (event, _) = self.model.decide(request, self.model.rev());
-        self.model.push(event);
-        self.model.rev()
-    }
-
-    fn set_done(&mut self, client: usize, path: &'static str, value: &'static str, rev: i64) {
-        let operation = self.begin(client, set(path, value, rev));
-        let rev = self.apply(operation);
-        self.end(
-            operation,
-            Response {
-                rev: Some(rev),
-                ..Response::to(None)
-            },
-        );
-    }
-
-    fn reads(&mut self, client: usize, path: &'static str, value: &'static str, rev: i64) {
-        let operation = self.begin(client, get(path));
-        let value = Some(value.into());
-        self.end(
-            operation,
-            Response {
-                rev: Some(rev),
-                value,
-                ..Response::to(None)
-            },
-        );
-    }
-
     /// Both opinions: whether an order was found, and whether the checkers that follow revisions
     /// are content.
     fn verdicts(&self) -> (bool, bool) {
         let found = search(&self.history, DEEP);
         assert_eq!(found.undecided, 0);
-        let follows = once::check(&self.history, &self.model)
+        let follows = once::check(&self.history, &self.model, Limits::default())
             .and_then(|()| counters::check(&self.history, &self.model, 1))
             .and_then(|()| linearizability::check(&self.history, &self.model));
         (found.broken.is_none(), follows.is_ok())
@@ -81,7 +21,7 @@ impl Story {
 #[test]
 fn both_checks_accept_what_is_right() {
     let mut story = Story::default();
-    story.set_done(1, "/r/0", "a", 0);
+    story.sets(1, "/r/0", "a", 0);
     let open = story.begin(2, set("/r/0", "b", -1));
     story.reads(1, "/r/0", "a", 1);
     story.apply(open);
@@ -102,8 +42,8 @@ fn both_checks_accept_what_is_right() {
 #[test]
 fn both_checks_reject_a_stale_read() {
     let mut story = Story::default();
-    story.set_done(1, "/r/0", "a", 0);
-    story.set_done(1, "/r/0", "b", -1);
+    story.sets(1, "/r/0", "a", 0);
+    story.sets(1, "/r/0", "b", -1);
     story.reads(2, "/r/0", "a", 1);
     assert_eq!(story.verdicts(), (false, false));
 }
@@ -111,7 +51,7 @@ fn both_checks_reject_a_stale_read() {
 #[test]
 fn both_checks_reject_two_readers_that_see_two_orders() {
     let mut story = Story::default();
-    story.set_done(1, "/r/0", "a", 0);
+    story.sets(1, "/r/0", "a", 0);
     let open = story.begin(2, set("/r/0", "b", -1));
     story.apply(open);
     story.reads(1, "/r/0", "b", 2);
@@ -122,7 +62,7 @@ fn both_checks_reject_two_readers_that_see_two_orders() {
 #[test]
 fn both_checks_reject_a_lost_write() {
     let mut story = Story::default();
-    story.set_done(1, "/r/0", "a", 0);
+    story.sets(1, "/r/0", "a", 0);
     let lost = story.begin(1, set("/r/0", "b", -1));
     story.end(
         lost,
@@ -138,14 +78,10 @@ fn both_checks_reject_a_lost_write() {
 #[test]
 fn both_checks_reject_two_writers_that_replace_the_same_version() {
     let mut story = Story::default();
-    story.set_done(1, "/count/0", "1 a", 0);
-    story.set_done(2, "/count/0", "2 b", 1);
+    story.sets(1, "/count/0", "1 a", 0);
+    story.sets(2, "/count/0", "2 b", 1);
     let blind = story.begin(3, set("/count/0", "2 c", 1));
-    story.model.push(crate::sim::model::Event {
-        path: "/count/0".into(),
-        value: "2 c".into(),
-        flags: crate::core::protocol::client::FLAG_SET,
-    });
+    story.force("/count/0", "2 c");
     story.end(
         blind,
         Response {
@@ -159,7 +95,7 @@ fn both_checks_reject_two_writers_that_replace_the_same_version() {
 #[test]
 fn both_checks_reject_a_refusal_without_a_reason() {
     let mut story = Story::default();
-    story.set_done(1, "/r/0", "a", 0);
+    story.sets(1, "/r/0", "a", 0);
     let refused = story.begin(1, ask(Verb::Del, "/r/0"));
     story.history[refused].request.rev = Some(1);
     story.end(refused, Response::refuse(None, ErrorCode::RevMismatch));
@@ -169,17 +105,13 @@ fn both_checks_reject_a_refusal_without_a_reason() {
 #[test]
 fn a_file_stands_in_the_way_of_a_directory() {
     let mut story = Story::default();
-    story.set_done(1, "/r/0/below", "a", 0);
+    story.sets(1, "/r/0/below", "a", 0);
     let dir = story.begin(1, get("/r/0"));
     story.end(dir, Response::refuse(None, ErrorCode::Isdir));
     assert_eq!(story.verdicts(), (true, true));
-    story.set_done(1, "/r/1", "b", 0);
+    story.sets(1, "/r/1", "b", 0);
     let below = story.begin(2, set("/r/1/x", "c", 0));
-    story.model.push(crate::sim::model::Event {
-        path: "/r/1/x".into(),
-        value: "c".into(),
-        flags: crate::core::protocol::client::FLAG_SET,
-    });
+    story.force("/r/1/x", "c");
     story.end(
         below,
         Response {

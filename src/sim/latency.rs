@@ -22,7 +22,7 @@ const WRITERS: usize = 2;
 /// Time that the cluster has to settle before it is watched.
 const SETTLING: Duration = Duration::from_secs(1);
 /// How long it is watched, before and after.
-const WATCHED: Duration = Duration::from_secs(5);
+const WATCHED: Duration = Duration::from_secs(3);
 /// Writes that begin this soon after the trouble are not counted: somebody has to notice.
 const GRACE: Duration = Duration::from_millis(100);
 /// How many times slower a slow member is.
@@ -135,8 +135,12 @@ fn lan(members: usize, trouble: Trouble) -> Params {
         compute: micros(10),
         disk: Manner::AtOnce,
         drift_ppm: 0,
+        client_tail_ppm: 0,
         think: micros(2_000),
         patience: Duration::from_secs(5),
         ..Params::draw(&Chance::new(0))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,9 @@ use crate::core::node::Tuning;
 /// Operations of clients in a storm, more or less: most bugs need few.
 const OPERATIONS: u64 = 2_000;
 
+/// Frames between clients and nodes, in a million, that take much longer than usual.
+const CLIENT_TAIL_PPM: u32 = 20_000;
+
 /// Time that forming a cluster may take on a fast network when nothing fails but single messages.
 const FORMING: Duration = Duration::from_secs(120);
 
@@ -56,6 +59,9 @@ pub struct Params {
     pub watchers: usize,
     /// Bounds on what clients may ask for.
     pub limits: Limits,
+    /// Frames between clients and nodes, in a million, that take up to a hundred times longer than
+    /// usual.
+    pub client_tail_ppm: u32,
     /// Longest pause of a client between two requests.
     pub think: Duration,
     /// Files that the clients of one kind share.
@@ -134,6 +140,7 @@ impl Params {
             lockers: lockers as usize,
             watchers: watchers as usize,
             limits,
+            client_tail_ppm: CLIENT_TAIL_PPM,
             think: micros(dice.magnitude(500, 60_000).max(busy)),
             keys: dice.between(1, 8),
             patience: micros(dice.magnitude(500_000, 10_000_000)),

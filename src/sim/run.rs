@@ -381,6 +381,17 @@ impl<M: Machine> Run<'_, M> {
             .unwrap_or(0)
     }
 
+    /// The latest revision that any node has: watchers may have been told of it since.
+    fn latest_shown(&self, last: i64) -> i64 {
+        let machines = self
+            .world
+            .processes
+            .iter()
+            .filter_map(|one| one.machine.as_ref());
+        let revs = machines.filter_map(M::view).map(|view| view.rev.0 as i64);
+        revs.max().unwrap_or(0).max(last)
+    }
+
     fn judge(&mut self, last: i64) -> Result<(), Violation> {
         let world = &*self.world;
         let is_recorder = |actor: usize| matches!(world.actors[actor].role, Role::Recorder(_));
@@ -393,7 +404,7 @@ impl<M: Machine> Run<'_, M> {
         counters::check(&world.history, &model, keys)?;
         lists::check(&world.history, keys)?;
         locks::check(&world.history, &model, keys)?;
-        revisions::check_sessions(&world.history, last)?;
+        revisions::check_sessions(&world.history, self.latest_shown(last))?;
         linearizability::check(&world.history, &model)
     }
 

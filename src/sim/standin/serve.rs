@@ -106,7 +106,7 @@ impl Standin {
         }
         let mut request = request.clone();
         if request.offset.is_some_and(|n| n > 0) && self.errs(Bug::ShortListing, env) {
-            request.offset = request.offset.map(|n| n + 1);
+            request.offset = request.offset.map(|n| n.saturating_add(1));
         }
         let response = self.shared.log.borrow().answer(&request, at);
         env.reply(session, response);

@@ -185,9 +185,9 @@ impl<M: Machine> World<M> {
 
     fn client_delay(&mut self, actor: usize) -> Duration {
         let dice = &mut self.actors[actor].net_dice;
-        micros(match dice.below(50) {
-            0 => dice.magnitude(300, 20_000),
-            _ => dice.between(20, 300),
+        micros(match dice.hit(self.params.client_tail_ppm) {
+            true => dice.magnitude(300, 20_000),
+            false => dice.between(20, 300),
         })
     }
 

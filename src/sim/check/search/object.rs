@@ -176,7 +176,8 @@ impl Object {
 struct Names<'a> {
     paths: BTreeMap<&'a [u8], usize>,
     contents: BTreeMap<&'a [u8], usize>,
-    shown: BTreeMap<(&'a [u8], i64), usize>,
+    /// With the time at which it was first shown: before, somebody may have guessed.
+    shown: BTreeMap<(&'a [u8], i64), (u64, usize)>,
 }
 
 fn number<'a>(of: &mut BTreeMap<&'a [u8], usize>, name: &'a [u8]) -> usize {
@@ -187,7 +188,7 @@ fn number<'a>(of: &mut BTreeMap<&'a [u8], usize>, name: &'a [u8]) -> usize {
 impl<'a> Names<'a> {
     fn note_shown(&mut self, operations: &[&'a Operation]) {
         for operation in operations {
-            let Some((_, response)) = &operation.answer else {
+            let Some((at, response)) = &operation.answer else {
                 continue;
             };
             let content = match operation.verb() {
@@ -198,7 +199,8 @@ impl<'a> Names<'a> {
             if let (Some(rev @ 1..), None) = (response.rev, response.error()) {
                 let path = operation.request.path.as_deref().unwrap_or_default();
                 let content = number(&mut self.contents, content.as_deref().unwrap_or_default());
-                self.shown.insert((path, rev), content);
+                let shown = self.shown.entry((path, rev)).or_insert((*at, content));
+                *shown = (*shown).min((*at, content));
             }
         }
     }
@@ -212,9 +214,9 @@ impl<'a> Names<'a> {
             Verb::Set => {
                 let content = request.value.as_deref().unwrap_or_default();
                 let content = number(&mut self.contents, content);
-                Kind::Set(self.condition(name, rev?), content)
+                Kind::Set(self.condition(name, rev?, operation.invoked), content)
             }
-            Verb::Del => Kind::Del(self.condition(name, rev?)),
+            Verb::Del => Kind::Del(self.condition(name, rev?, operation.invoked)),
             _ => return None,
         };
         if operation.outcome() == Outcome::TurnedAway && operation.is_write() {
@@ -245,15 +247,15 @@ impl<'a> Names<'a> {
         })
     }
 
-    fn condition(&self, path: &[u8], rev: i64) -> Condition {
+    fn condition(&self, path: &[u8], rev: i64, asked: u64) -> Condition {
         match rev {
             REV_CLOBBER | i64::MAX => Condition::Always,
             REV_MISSING => Condition::Missing,
             REV_DIR => Condition::Never,
             i64::MIN..REV_DIR => Condition::NeverEver,
             _ => match self.shown.get(&(path, rev)) {
-                Some(content) => Condition::Content(*content),
-                None => Condition::Unclear,
+                Some((at, content)) if *at < asked => Condition::Content(*content),
+                _ => Condition::Unclear,
             },
         }
     }

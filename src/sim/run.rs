@@ -25,6 +25,7 @@ use super::process::Pid;
 use super::world::{Happening, Narrator, Stats, World};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
+use crate::core::instrument::probe::{self, Hits};
 
 /// How often the progress of a phase is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -63,10 +64,14 @@ pub struct Report {
     pub searched: search::Found,
     /// Counts.
     pub stats: Stats,
+    /// The rare situations that came about.
+    pub hits: Hits,
 }
 
 /// Runs one seed. A panic in the machine is caught and reported like any other broken rule.
 pub fn run<M: Machine>(seed: u64, shared: M::Shared, narrator: Option<Narrator>) -> Report {
+    // What other code of this thread has met before does not belong to this run.
+    probe::take();
     let mut world: World<M> = World::new(seed, shared, narrator);
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut run = Run {
@@ -93,6 +98,7 @@ pub fn run<M: Machine>(seed: u64, shared: M::Shared, narrator: Option<Narrator>)
         operations: world.history.len() as u64,
         searched,
         stats: world.stats,
+        hits: probe::take(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::probes::Counts;
 use super::run::Report;
 
 /// What some runs add up to.
@@ -30,6 +31,8 @@ pub struct Totals {
     pub faults: u64,
     /// Processes that died.
     pub crashes: u64,
+    /// The rare situations that came about.
+    pub probes: Counts,
 }
 
 impl Totals {
@@ -45,6 +48,7 @@ impl Totals {
         self.undecided += report.searched.undecided;
         self.faults += report.stats.faults;
         self.crashes += report.stats.crashes;
+        self.probes.add(&report.hits);
         if report.violation.is_some() {
             self.failures.push(report);
         }
@@ -62,6 +66,7 @@ impl Totals {
         self.undecided += other.undecided;
         self.faults += other.faults;
         self.crashes += other.crashes;
+        self.probes.merge(other.probes);
         self.failures.extend(other.failures);
         self.failures.sort_by_key(|report| report.seed);
     }
@@ -81,6 +86,7 @@ impl fmt::Display for Totals {
             undecided,
             faults,
             crashes,
+            probes: _,
         } = self;
         write!(
             f,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::core::consensus::Slot;
 use crate::core::env::Time;
 use crate::core::id::NodeId;
+use crate::core::instrument::sometimes;
 use crate::core::limits::Gauge;
 
 /// Between two heartbeats.
@@ -59,6 +60,8 @@ impl Peer {
 
     /// Takes a measured round trip into account.
     pub fn measure(&mut self, sample: Duration) {
+        sometimes!(RoundTripAboveCeiling, sample > SUSPICION_CEILING);
+        sometimes!(RoundTripClamped, sample > ROUND_TRIP_MAX);
         let sample = sample.min(ROUND_TRIP_MAX);
         self.round_trip = Some(match self.round_trip {
             None => (sample, sample / 2),

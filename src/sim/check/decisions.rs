@@ -76,6 +76,13 @@ impl Decisions {
             }
             return Ok(());
         }
+        if slot > self.next() {
+            let detail = format!(
+                "{node} applies slot {slot}; slot {} is nobody's",
+                self.next()
+            );
+            return Err(Violation::new(PROPERTY, detail));
+        }
         let epoch = configuration.at(slot);
         if let Some(what) = epoch.and_then(|epoch| unfounded(slot, &entry, epoch, acceptors, node))
         {

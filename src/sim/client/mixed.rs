@@ -36,9 +36,10 @@ enum Kind {
     Walk,
     GetdirNow,
     WalkNow,
+    Guarded,
 }
 
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 16] = [
     Kind::Create,
     Kind::Clobber,
     Kind::Compare,
@@ -54,7 +55,24 @@ const KINDS: [Kind; 15] = [
     Kind::Walk,
     Kind::GetdirNow,
     Kind::WalkNow,
+    Kind::Guarded,
 ];
+
+/// What clients may not write, and must be kept from writing.
+const GUARDED: [&str; 5] = [
+    "/ctl/name",
+    "/ctl/err/below",
+    "/ctl/node/nobody/addr",
+    "/ctl/cal/1",
+    SEAT,
+];
+
+/// A slot to which a process is proposed that nobody has ever heard of.
+const SEAT: &str = "/ctl/cal/2";
+const NOBODY: &str = "AAAAAAAAAAAAAAAA";
+
+/// Patterns to list by, found by counting and by looking.
+const PATTERNS: [&str; 4] = ["/r/**", "/r/*", "/r/?", "/**/x"];
 
 /// A client that reads and writes at random.
 #[derive(Debug)]
@@ -68,8 +86,8 @@ pub struct Mixed {
     known: BTreeMap<Bytes, i64>,
     /// The latest revision seen of the store.
     latest: i64,
-    /// A listing that goes on: the verb, the revision, the next offset.
-    paging: Option<(Verb, i64, i32)>,
+    /// The next request of a listing that goes on.
+    paging: Option<Request>,
 }
 
 impl Mixed {
@@ -92,8 +110,8 @@ impl Mixed {
     }
 
     pub(super) fn next(&mut self, dice: &mut Dice) -> Request {
-        if let Some((verb, rev, offset)) = self.paging {
-            return page(verb, Some(rev), offset);
+        if let Some(next) = &self.paging {
+            return next.clone();
         }
         let path = self.path(dice);
         match self.kind(dice) {
@@ -143,21 +161,31 @@ impl Mixed {
                 local: Some(false),
                 ..ask(Verb::Stat, *dice.pick(&["/", "/r", "/r/0", "/r/d"]))
             },
-            Kind::Getdir => page(Verb::Getdir, Some(self.age(dice)), 0),
-            Kind::Walk => page(Verb::Walk, Some(self.age(dice)), 0),
-            Kind::GetdirNow => page(Verb::Getdir, None, self.offset(dice)),
-            Kind::WalkNow => page(Verb::Walk, None, self.offset(dice)),
+            Kind::Getdir => list(Verb::Getdir, "/r", Some(self.age(dice)), 0),
+            Kind::Walk => {
+                let pattern = *dice.pick(&PATTERNS);
+                list(Verb::Walk, pattern, Some(self.age(dice)), 0)
+            }
+            Kind::GetdirNow => list(Verb::Getdir, "/r", None, self.offset(dice)),
+            Kind::WalkNow => list(Verb::Walk, *dice.pick(&PATTERNS), None, self.offset(dice)),
+            Kind::Guarded => {
+                let rev = *dice.pick(&[REV_MISSING, REV_CLOBBER]);
+                match *dice.pick(&GUARDED) {
+                    SEAT => set(SEAT, NOBODY, rev),
+                    path => set(path, self.value(dice), rev),
+                }
+            }
         }
     }
 
     pub(super) fn ended(&mut self, request: &Request, response: Option<&Response>) {
         let verb = request.verb.and_then(Verb::from_number);
         let failed = response.is_none_or(|response| response.error().is_some());
-        if let (Some(Verb::Getdir | Verb::Walk), Some(verb)) = (verb, verb) {
-            self.paging = match (failed, request.rev, request.offset) {
-                (false, Some(rev), Some(offset)) => Some((verb, rev, offset + 1)),
-                _ => None,
-            };
+        if let Some(Verb::Getdir | Verb::Walk) = verb {
+            self.paging = (!failed).then(|| Request {
+                offset: request.offset.map(|offset| offset + 1),
+                ..request.clone()
+            });
             return;
         }
         let (false, Some(rev)) = (failed, response.and_then(|response| response.rev)) else {
@@ -229,8 +257,8 @@ impl Mixed {
     }
 }
 
-fn page(verb: Verb, rev: Option<i64>, offset: i32) -> Request {
-    let path = if verb == Verb::Walk { "/r/**" } else { "/r" };
+/// A place in a listing, at a revision or in the latest state.
+fn list(verb: Verb, path: &'static str, rev: Option<i64>, offset: i32) -> Request {
     Request {
         rev,
         offset: Some(offset),

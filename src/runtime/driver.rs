@@ -11,8 +11,8 @@ use super::world::World;
 use crate::core::env::{Env, Halt, Input};
 use crate::core::node::Node;
 
-/// What the driver drives. A seam for tests of the runtime alone.
-pub(super) trait Machine: 'static {
+/// What the driver drives. A seam for tests of the runtime alone, and for who watches a node.
+pub(crate) trait Machine: 'static {
     /// Takes one input.
     fn handle(&mut self, input: Input, env: &mut impl Env);
     /// Ends a group of inputs.
@@ -71,9 +71,16 @@ impl<N: Net, M: Machine> Driver<N, M> {
         let mut alarm = std::pin::pin!(sleep_until(Instant::now()));
         loop {
             let is_quiet = self.turn();
-            if let Some(halt) = self.world.halted() {
-                error!("halted: {halt}");
-                return Err(halt);
+            match self.world.halted() {
+                None => {}
+                Some(Halt::Left) => {
+                    info!("{}", Halt::Left);
+                    break;
+                }
+                Some(halt) => {
+                    error!("halted: {halt}");
+                    return Err(halt);
+                }
             }
             if !is_quiet {
                 tokio::task::yield_now().await;

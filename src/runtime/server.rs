@@ -10,10 +10,11 @@ use tokio::time::{Instant, sleep};
 use super::accept::accept;
 use super::attach::{AttachError, attach};
 use super::driver::{Driver, Machine};
+use super::gauges::Gauges;
 use super::greet::plain;
 use super::net::Net;
 use super::shared::Shared;
-use crate::core::env::Halt;
+use crate::core::env::{Halt, Input};
 use crate::core::id::NodeId;
 use crate::core::node::{Config, Node};
 use crate::core::protocol::peer::handshake::Welcome;
@@ -88,7 +89,7 @@ impl Server {
         Server::start_machine::<N, Node>(options, Node::new).await
     }
 
-    pub(super) async fn start_machine<N: Net, M: Machine>(
+    pub(crate) async fn start_machine<N: Net, M: Machine>(
         options: Options,
         machine: impl FnOnce(Config) -> M,
     ) -> Result<Server, ServeError> {
@@ -145,6 +146,11 @@ impl Server {
         Stopper(Rc::clone(&self.shared))
     }
 
+    /// Something to read the counts of the process from.
+    pub fn gauges(&self) -> Gauges {
+        Gauges(Rc::downgrade(&self.shared))
+    }
+
     /// Runs until the process is stopped, or its node halts. What has been answered by then is
     /// still written, if that takes no longer than half a second.
     ///
@@ -166,6 +172,9 @@ impl Server {
         if ended.is_ok() {
             self.say_goodbye().await;
         }
+        // Whoever starts anew in this thread needs the address.
+        self.shared.end_tasks();
+        tokio::task::yield_now().await;
         Ok(ended?)
     }
 
@@ -189,6 +198,12 @@ impl Stopper {
     /// Ends the process: it answers what it has answers for, and closes all connections.
     pub fn stop(&self) {
         self.0.stopping.reach();
+    }
+
+    /// Lets the node give up its place in the cluster, which takes a few seconds at most, and then
+    /// ends the process.
+    pub fn leave(&self) {
+        self.0.inbox.push_link(Input::Leave);
     }
 }
 

@@ -124,6 +124,8 @@ fn lan(members: usize, trouble: Trouble) -> Params {
             duplicate_ppm: 0,
             ordered: true,
             decode_every: 1,
+            bandwidth: 0,
+            queue_bytes: 0,
             half_open_ppm: if trouble == Trouble::Vanishes {
                 1_000_000
             } else {

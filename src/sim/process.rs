@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::chance::{Chance, Dice, What};
 use super::clock::Clock;
 use super::disk::Disk;
+use super::fault::Doom;
 use super::machine::Machine;
 use super::params::Params;
 use crate::core::durable::Record;
@@ -40,6 +41,8 @@ pub struct Process<M> {
     pub busy_until: Time,
     /// It is stopped until then.
     pub paused_until: Time,
+    /// The death that awaits it at some point of what it does.
+    pub doom: Option<Doom>,
     /// How many times slower than usual it computes.
     pub slow: u64,
     /// When it wants to be woken, in its own time.
@@ -48,6 +51,8 @@ pub struct Process<M> {
     pub timer: Time,
     /// Its disk, and the messages that wait for it.
     pub disk: Disk<Outgoing>,
+    /// What it wrote in its latest turn, until the checkers have seen it.
+    pub records: Vec<(RecordId, Record)>,
     /// What a sync that has ended covers, until the process takes notice.
     pub synced: Option<RecordId>,
     /// Where other processes can be reached.
@@ -87,8 +92,6 @@ pub enum Effect {
     Locate(NodeId, Option<String>),
     /// It had something to say to operators.
     Notice(Notice),
-    /// It wrote a record.
-    Record(RecordId, Record),
     /// It stopped.
     Halt(Halt),
 }
@@ -105,7 +108,8 @@ impl<M: Machine> Process<M> {
         params: &Params,
     ) -> Process<M> {
         let mut dice = chance.dice(What::Clock, who);
-        let shown = Time(dice.magnitude(1, 1 << 40));
+        let offset = dice.magnitude(1, 1 << 40);
+        let shown = Time(if params.clock_offsets { offset } else { 1 });
         let pace = 1_000_000 + dice.between(0, 2 * params.drift_ppm) - params.drift_ppm;
         Process {
             machine: Some(machine),
@@ -116,10 +120,12 @@ impl<M: Machine> Process<M> {
             has_turn: false,
             busy_until: now,
             paused_until: now,
+            doom: None,
             slow: 1,
             wake: Time::NEVER,
             timer: Time::NEVER,
             disk: Disk::new(params.disk, chance.dice(What::Disk, who)),
+            records: Vec::new(),
             synced: None,
             book: BTreeMap::new(),
             attach: Vec::new(),
@@ -151,6 +157,7 @@ impl<M: Machine> Process<M> {
             wake: &mut self.wake,
             loopback: VecDeque::new(),
             effects,
+            records: &mut self.records,
         };
         let mut handled = 0;
         let mut loopbacks = 0;
@@ -191,6 +198,7 @@ struct Outlet<'a> {
     wake: &'a mut Time,
     loopback: VecDeque<Message>,
     effects: &'a mut Vec<Effect>,
+    records: &'a mut Vec<(RecordId, Record)>,
 }
 
 impl Env for Outlet<'_> {
@@ -229,7 +237,7 @@ impl Env for Outlet<'_> {
 
     fn record(&mut self, record: Record) -> RecordId {
         let id = self.disk.append(record.clone());
-        self.effects.push(Effect::Record(id, record));
+        self.records.push((id, record));
         id
     }
 

@@ -6,6 +6,8 @@
     reason = "runs seeds on several threads and tells how long they took"
 )]
 
+mod turmoil;
+
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -56,6 +58,14 @@ enum Command {
         list_probes: bool,
         #[command(flatten)]
         subject: Subject,
+    },
+    /// Runs the production runtime on simulated sockets: `doozer-sim turmoil --seeds 0..50`
+    Turmoil {
+        #[command(flatten)]
+        seeds: turmoil::Seeds,
+        /// Tells everything that happens.
+        #[arg(long)]
+        verbose: bool,
     },
 }
 
@@ -135,6 +145,7 @@ fn main() -> anyhow::Result<ExitCode> {
             }
             totals
         }
+        Command::Turmoil { seeds, verbose } => turmoil::sweep(&seeds, verbose),
     };
     Ok(ExitCode::from(u8::from(!totals.failures.is_empty())))
 }

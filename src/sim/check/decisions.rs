@@ -24,6 +24,9 @@ pub const ONCE: &str = "a command takes effect at most once, and in the order of
 /// What the paths of the membership slots begin with.
 const SEATS: &str = "/ctl/cal";
 
+/// Revisions that taking a process out takes at most: its seat, and the five files about it.
+const UNSEAT_REVS_MAX: u64 = 6;
+
 /// The outcome of every slot that any node has applied.
 #[derive(Debug, Default)]
 pub struct Decisions {
@@ -38,7 +41,8 @@ pub struct Decisions {
 #[derive(Debug)]
 struct Decided {
     entry: Entry,
-    /// Revisions up to here that commands take in any case, and those that claims may take.
+    /// Revisions up to here that commands take in any case, and those that claims and evictions
+    /// may take.
     revs: u64,
     claims: u64,
     /// Whether it may change who holds a seat.
@@ -155,7 +159,7 @@ impl Decisions {
         }
         let detail = format!(
             "{node} is at rev {rev} after slot {slot}; from rev {known} after slot {before} the \
-             commands lead to {least}, or {most} with all claims"
+             commands lead to {least}, or {most} with all claims and evictions"
         );
         Err(Violation::new(ONCE, detail))
     }
@@ -179,6 +183,7 @@ impl Decisions {
                             seats |= touches_seats(mutation);
                         }
                         Op::Claim { .. } => (claims, seats) = (claims + 1, true),
+                        Op::Unseat { .. } => (claims, seats) = (claims + UNSEAT_REVS_MAX, true),
                         Op::Void | Op::Owners { .. } => {}
                     }
                 }

@@ -167,7 +167,12 @@ impl Mixed {
                 list(Verb::Walk, pattern, Some(self.age(dice)), 0)
             }
             Kind::GetdirNow => list(Verb::Getdir, "/r", None, self.offset(dice)),
-            Kind::WalkNow => list(Verb::Walk, dice.pick(&PATTERNS), None, self.offset(dice)),
+            Kind::WalkNow => list(
+                Verb::Walk,
+                dice.pick::<&str>(&PATTERNS),
+                None,
+                self.offset(dice),
+            ),
             Kind::Guarded => {
                 let rev = *dice.pick(&[REV_MISSING, REV_CLOBBER]);
                 match *dice.pick(&GUARDED) {

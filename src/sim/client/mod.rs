@@ -3,6 +3,7 @@
 //! A client decides what to ask next from what it was told. How the request travels, which node it
 //! reaches and when it is given up is the world's affair.
 
+mod crowd;
 mod increment;
 mod lock;
 mod mixed;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use super::chance::Dice;
 use crate::core::protocol::client::{Request, Response, Verb};
 
+pub use crowd::{Flood, Operator};
 pub use increment::{Increment, Style, count_of};
 pub use lock::{Locker, holder_of};
 pub use mixed::Mixed;
@@ -37,6 +39,10 @@ pub enum Role {
     Closer(Closer),
     /// Reads the whole sequence of events of one node at the end.
     Recorder(Recorder),
+    /// Asks for much at once, and leaves.
+    Flood(Flood),
+    /// Changes something in `/ctl`, once.
+    Operator(Operator),
 }
 
 impl Role {
@@ -51,6 +57,8 @@ impl Role {
             Role::Watcher(role) => role.next(dice),
             Role::Closer(role) => role.next(),
             Role::Recorder(role) => role.next(),
+            Role::Flood(role) => role.next(dice),
+            Role::Operator(role) => role.next(),
         }
     }
 
@@ -65,6 +73,8 @@ impl Role {
             Role::Watcher(role) => role.ended(request, response),
             Role::Closer(role) => role.ended(request, response),
             Role::Recorder(role) => role.ended(request, response),
+            Role::Flood(role) => role.ended(),
+            Role::Operator(role) => role.ended(request, response),
         }
     }
 
@@ -73,6 +83,7 @@ impl Role {
         match self {
             Role::Recorder(_) => Recorder::WINDOW,
             Role::Watcher(_) => Watcher::WINDOW,
+            Role::Flood(_) => usize::MAX,
             _ => 1,
         }
     }
@@ -85,7 +96,18 @@ impl Role {
             | Role::Mixed(_)
             | Role::Increment(_)
             | Role::Locker(_)
-            | Role::Writer(_) => false,
+            | Role::Writer(_)
+            | Role::Flood(_)
+            | Role::Operator(_) => false,
+        }
+    }
+
+    /// Whether it has done all that it ever wanted to, and needs no connection any more.
+    pub fn is_over(&self) -> bool {
+        match self {
+            Role::Flood(role) => role.is_over(),
+            Role::Operator(role) => role.is_over(),
+            _ => false,
         }
     }
 

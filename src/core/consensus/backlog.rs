@@ -383,8 +383,8 @@ pub fn cost(op: &Op) -> usize {
             mutation: Mutation::Nop,
             ..
         }
-        | Op::Void
-        | Op::Unseat { .. } => FIXED + 2 * size_of::<NodeId>(),
+        | Op::Void => FIXED,
+        Op::Unseat { .. } => FIXED + 2 * size_of::<NodeId>(),
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Node {
     ownership: Ownership,
     /// The latest change of owners that this node asked for.
     owners_change: Option<Seq>,
+    /// The latest eviction that this node asked for.
+    evicting: Option<Seq>,
     eviction: Eviction,
     /// Whom the members do not hear.
     evidence: Evidence,
@@ -113,6 +115,7 @@ impl Node {
             housekeeping: Housekeeping::new(identity, founds),
             ownership: Ownership::new(id),
             owners_change: None,
+            evicting: None,
             eviction: Eviction::new(id, config.timeout),
             evidence: Evidence::default(),
             replica,
@@ -355,18 +358,19 @@ impl Node {
             evidence: &self.evidence,
             last_write: self.service.last_write(),
         };
-        // Without a majority changes of owners do not pile up.
+        // Without a majority neither changes of owners nor evictions pile up.
         let is_open = |seq| state.last(self.config.id) < seq;
         if !self.owners_change.is_some_and(is_open)
             && let Some(op) = self.ownership.propose(sight)
         {
             self.owners_change = Some(submit(&mut self.next, consensus, op));
         }
-        if let Some(op) = self
-            .eviction
-            .propose(now, state, &self.peers, &self.evidence)
+        if !self.evicting.is_some_and(is_open)
+            && let Some(op) = self
+                .eviction
+                .propose(now, state, &self.peers, &self.evidence)
         {
-            submit(&mut self.next, consensus, op);
+            self.evicting = Some(submit(&mut self.next, consensus, op));
         }
         if !self.has_chores && now < self.housekeeping.deadline(self.is_member) {
             return;

@@ -358,7 +358,7 @@ impl Node {
             evidence: &self.evidence,
             last_write: self.service.last_write(),
         };
-        // Without a majority changes of owners do not pile up.
+        // Without a majority neither changes of owners nor evictions pile up.
         let is_open = |seq| state.last(self.config.id) < seq;
         if !self.owners_change.is_some_and(is_open)
             && let Some(op) = self.ownership.propose(sight)

@@ -137,6 +137,13 @@ fn a_member_that_leaves_hands_its_seat_over_and_loses_no_write() {
     let mut world = cluster(4, 3);
     world.send(2, set("/a", "x", 0));
     world.inputs.push_back((id(2), Input::Leave));
+    world.run(Duration::from_millis(50));
+    // It stays until the others have what its vote may have been needed for. They have hung up on
+    // it, so it calls again, and is called back.
+    assert_eq!(world.halted, []);
+    for n in [1, 3, 4] {
+        world.link(id(n), id(2));
+    }
     world.run(Duration::from_millis(300));
     assert_eq!(world.halted, [(id(2), Halt::Left)]);
     let answers: Vec<&Response> = world

@@ -87,7 +87,7 @@ pub enum Fault {
     },
     /// The connection of a client breaks.
     Hangup {
-        /// The client.
+        /// The name of the client.
         client: usize,
     },
     /// All cuts end.
@@ -106,9 +106,15 @@ pub struct Event {
 
 impl<M: Machine> World<M> {
     /// Does one fault. Those that name a host on which nothing runs do nothing to it.
-    pub(super) fn inflict(&mut self, fault: &Fault) {
+    pub(super) fn inflict(&mut self, fault: Fault) {
         self.note(usize::MAX, || format!("fault: {fault:?}"));
         self.stats.faults += 1;
+        let at_us = self.now.since(self.storm_began).as_micros() as u64;
+        self.do_fault(&fault);
+        self.inflicted.push(Event { at_us, fault });
+    }
+
+    fn do_fault(&mut self, fault: &Fault) {
         match fault {
             Fault::Crash {
                 host,
@@ -180,7 +186,8 @@ impl<M: Machine> World<M> {
             }
             Fault::Hangup { client } => {
                 let conns = self.open_conns();
-                let its: Vec<usize> = conns.filter(|c| self.conns[*c].actor == *client).collect();
+                let owner = |conn: &usize| self.actors[self.conns[*conn].actor].name;
+                let its: Vec<usize> = conns.filter(|conn| owner(conn) == *client).collect();
                 for conn in its {
                     self.hang_up(conn);
                 }

@@ -1,11 +1,14 @@
 //! The seam between the simulator and what it runs: the real node, or a stand-in that tests the
 //! harness itself.
 
+use bytes::Bytes;
+
 use crate::core::consensus::Slot;
 use crate::core::env::{Env, Input};
 use crate::core::id::{NodeId, Rev};
 use crate::core::node::{Config, Node};
 use crate::core::protocol::peer::Digest;
+use crate::core::store::Found;
 
 /// A state machine that behaves as a node.
 pub trait Machine: Sized {
@@ -31,6 +34,10 @@ pub trait Machine: Sized {
     /// The members of each configuration that may decide slots which are not applied here. Empty
     /// where the machine does not show it.
     fn member_sets(&self) -> Vec<Vec<NodeId>>;
+
+    /// The content of a file in the state that is applied here. `None` where there is no such file,
+    /// or the machine does not show it.
+    fn file(&self, path: &str) -> Option<Bytes>;
 }
 
 /// What a machine shows of its state.
@@ -79,5 +86,13 @@ impl Machine for Node {
         let first = state.applied().next();
         let covering = state.epochs().covering(first, first.plus(state.alpha()));
         covering.map(|epoch| epoch.members.clone()).collect()
+    }
+
+    fn file(&self, path: &str) -> Option<Bytes> {
+        let view = self.state()?.store().at(None).ok()?;
+        match view.get_bytes(path.as_bytes()) {
+            Found::File { value, .. } => Some(value.0.clone()),
+            Found::Dir { .. } | Found::Missing => None,
+        }
     }
 }

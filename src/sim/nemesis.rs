@@ -20,7 +20,8 @@
 //! | `Mend` | all cuts end |
 
 use super::chance::{Dice, What};
-use super::fault::{Event, Fault};
+use super::fault::Fault;
+use super::files::kebab;
 use super::machine::Machine;
 use super::params::micros;
 use super::process::{HostId, Pid};
@@ -63,6 +64,13 @@ pub const KINDS: [Kind; 13] = [
     Kind::Mend,
 ];
 
+impl Kind {
+    /// Its name in files.
+    pub fn name(self) -> String {
+        kebab(&format!("{self:?}"))
+    }
+}
+
 /// Times that a flapping pair loses and finds each other.
 const FLAPS: u64 = 6;
 
@@ -91,10 +99,8 @@ impl<M: Machine> World<M> {
         let Some(fault) = self.draw_fault(*kind, victim, &mut dice) else {
             return;
         };
-        let at_us = self.now.since(self.storm_began).as_micros() as u64;
         *self.chosen.entry(*kind).or_default() += 1;
-        self.inflict(&fault);
-        self.inflicted.push(Event { at_us, fault });
+        self.inflict(fault);
     }
 
     /// What a fault of this kind comes to, if it can be done to this process.
@@ -165,7 +171,8 @@ impl<M: Machine> World<M> {
                 }
             }
             Kind::Hangup => {
-                let clients: Vec<usize> = self.open_conns().map(|c| self.conns[c].actor).collect();
+                let clients = self.open_conns().map(|c| self.conns[c].actor);
+                let clients: Vec<usize> = clients.map(|a| self.actors[a].name).collect();
                 if clients.is_empty() {
                     return None;
                 }

@@ -4,78 +4,93 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::chance::{Chance, Dice, What};
 use super::disk::Manner;
+use super::files::{sync, tuning, weights};
 use super::net::TAIL_POWER_MAX;
+use super::units::{rate, span};
 use crate::core::consensus::BatchLimits;
 use crate::core::node::Tuning;
-
-/// Operations of clients in a storm, more or less: most bugs need few.
-const OPERATIONS: u64 = 2_000;
 
 /// Time that forming a cluster may take on a fast network when nothing fails but single messages.
 const FORMING: Duration = Duration::from_secs(120);
 
-/// What one run is made of.
-#[derive(Clone, Debug)]
+/// What one run is made of, apart from its clients.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Params {
     /// Members to be seated, the founder included.
+    #[serde(skip)]
     pub members: usize,
     /// Processes beyond those.
+    #[serde(skip)]
     pub standbys: usize,
     /// How long faults are injected.
+    #[serde(skip)]
     pub storm: Duration,
     /// Silence after which a member is evicted.
+    #[serde(with = "span")]
     pub timeout: Duration,
     /// How often members report.
+    #[serde(with = "span")]
     pub pulse: Duration,
     /// How long a node lets a client wait for the cluster.
+    #[serde(with = "span")]
     pub request_timeout: Duration,
-    /// How nodes batch, and how far ahead configurations are fixed.
-    pub tuning: Tuning,
-    /// The network between processes.
-    pub net: NetParams,
     /// Time for which a process collects inputs before it handles them as one group.
+    #[serde(with = "span")]
     pub group: Duration,
     /// Time that handling a group takes on a process that is not slow.
+    #[serde(with = "span")]
     pub compute: Duration,
     /// The disks.
+    #[serde(with = "sync", rename = "sync")]
     pub disk: Manner,
     /// Largest deviation of a clock's pace, in millionths.
-    pub drift_ppm: u64,
-    /// Clients that read and write at random.
-    pub mixed: usize,
-    /// Clients that count.
-    pub counters: usize,
-    /// Clients that append to lists.
-    pub listers: usize,
-    /// Clients that watch.
-    pub watchers: usize,
+    #[serde(with = "rate", rename = "drift")]
+    pub drift_ppm: u32,
     /// Longest pause of a client between two requests.
+    #[serde(with = "span")]
     pub think: Duration,
     /// Files that the clients of one kind share.
     pub keys: u64,
     /// How long a client waits for an answer before it goes elsewhere.
+    #[serde(with = "span")]
     pub patience: Duration,
-    /// Time between two faults, on average.
+    /// The network between processes.
+    pub net: NetParams,
+    /// How nodes batch, and how far ahead configurations are fixed.
+    #[serde(with = "tuning")]
+    pub tuning: Tuning,
+    /// Time between two drawn faults, on average.
+    #[serde(with = "span")]
     pub fault_gap: Duration,
-    /// How likely each kind of fault is, in the order of [`super::nemesis::KINDS`].
+    /// How likely each kind of fault is drawn, in the order of [`super::nemesis::KINDS`].
+    #[serde(with = "weights", rename = "faults")]
     pub fault_weights: Vec<u64>,
 }
 
 /// The network between processes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct NetParams {
     /// Shortest time that a message travels.
+    #[serde(with = "span", rename = "delay")]
     pub delay_min: Duration,
     /// How much longer it may take, evenly spread.
+    #[serde(with = "span", rename = "spread")]
     pub delay_spread: Duration,
     /// Messages in a million that take far longer: twice the spread with probability 1/2, four
     /// times with 1/4, and so on up to 2^10.
+    #[serde(with = "rate", rename = "tail")]
     pub tail_ppm: u32,
     /// Messages in a million that are lost.
+    #[serde(with = "rate", rename = "loss")]
     pub loss_ppm: u32,
     /// Messages in a million that arrive twice.
+    #[serde(with = "rate", rename = "duplicate")]
     pub duplicate_ppm: u32,
     /// Whether messages of one connection arrive in the order in which they were sent.
     pub ordered: bool,
@@ -83,9 +98,53 @@ pub struct NetParams {
     /// Each is encoded, for the trace.
     pub decode_every: u64,
     /// Connections in a million that break without telling when the other end dies.
+    #[serde(with = "rate", rename = "half_open")]
     pub half_open_ppm: u32,
     /// Longest time until a connection that carries nothing any more is given up.
+    #[serde(with = "span")]
     pub keepalive: Duration,
+}
+
+/// A calm run: three members on a fast network on which nothing goes wrong.
+impl Default for Params {
+    fn default() -> Params {
+        Params {
+            members: 3,
+            standbys: 0,
+            storm: micros(2_000_000),
+            timeout: micros(1_000_000),
+            pulse: micros(250_000),
+            request_timeout: micros(2_000_000),
+            group: micros(0),
+            compute: micros(10),
+            disk: Manner::AtOnce,
+            drift_ppm: 0,
+            think: micros(20_000),
+            keys: 4,
+            patience: micros(2_000_000),
+            net: NetParams::default(),
+            tuning: Tuning::default(),
+            fault_gap: micros(100_000),
+            fault_weights: vec![0; super::nemesis::KINDS.len()],
+        }
+    }
+}
+
+/// A fast network on which nothing goes wrong.
+impl Default for NetParams {
+    fn default() -> NetParams {
+        NetParams {
+            delay_min: micros(100),
+            delay_spread: micros(200),
+            tail_ppm: 0,
+            loss_ppm: 0,
+            duplicate_ppm: 0,
+            ordered: true,
+            decode_every: 1,
+            half_open_ppm: 0,
+            keepalive: micros(500_000),
+        }
+    }
 }
 
 impl Params {
@@ -101,10 +160,6 @@ impl Params {
         let net = NetParams::draw(&mut chance.dice(What::Swarm, 1));
         let tuning = draw_tuning(&mut chance.dice(What::Swarm, 3));
         let storm = dice.magnitude(300_000, 6_000_000);
-        let (mixed, counters) = (dice.between(1, 5), sometimes(dice, 3));
-        let (listers, watchers) = (sometimes(dice, 3), sometimes(dice, 3));
-        // Clients that never rest would make long storms many times longer than short ones.
-        let busy = (mixed + counters + listers) * 2 * storm / OPERATIONS;
         Params {
             members,
             standbys: dice.below(5) as usize,
@@ -121,11 +176,7 @@ impl Params {
                 _ => Manner::AtOnce,
             },
             drift_ppm: *dice.pick(&[0, 100, 10_000, 200_000]),
-            mixed: mixed as usize,
-            counters: counters as usize,
-            listers: listers as usize,
-            watchers: watchers as usize,
-            think: micros(dice.magnitude(500, 60_000).max(busy)),
+            think: micros(dice.magnitude(500, 60_000)),
             keys: dice.between(1, 8),
             patience: micros(dice.magnitude(500_000, 10_000_000)),
             fault_gap: micros(dice.magnitude(20_000, 800_000)),
@@ -136,16 +187,16 @@ impl Params {
         }
     }
 
-    /// How long the core may take, once healed, to answer everybody and to agree. Nobody can be
-    /// faster than the messages: on a network where one may travel for a minute, and holds up those
-    /// behind it on its connection, a few of those may lie on the way.
-    pub fn liveness_bound(&self) -> Duration {
-        10 * self.timeout + 10 * self.net.keepalive.max(self.patience) + 4 * self.net.longest()
+    /// How long the core may take, once healed, to answer everybody and to agree. `longest`: the
+    /// longest that a message may travel; nobody can be faster than that: on a network where one may
+    /// take a minute, and holds up those behind it on its connection, a few may lie on the way.
+    pub fn liveness_bound(&self, longest: Duration) -> Duration {
+        10 * self.timeout + 10 * self.net.keepalive.max(self.patience) + 4 * longest
     }
 
     /// How long forming the cluster may take: some dozens of changes, one after the other.
-    pub fn forming_bound(&self) -> Duration {
-        FORMING + 40 * self.net.longest()
+    pub fn forming_bound(&self, longest: Duration) -> Duration {
+        FORMING + 40 * longest
     }
 }
 

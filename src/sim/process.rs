@@ -62,6 +62,8 @@ pub struct Process<M> {
     pub ready: bool,
     /// How its connections to others behave.
     pub dial_dice: Dice,
+    /// How many inputs its groups have at most.
+    pub group_dice: Dice,
     node_dice: Dice,
 }
 
@@ -104,7 +106,8 @@ impl<M: Machine> Process<M> {
     ) -> Process<M> {
         let mut dice = chance.dice(What::Clock, who);
         let shown = Time(dice.magnitude(1, 1 << 40));
-        let pace = 1_000_000 + dice.between(0, 2 * params.drift_ppm) - params.drift_ppm;
+        let drift_ppm = u64::from(params.drift_ppm);
+        let pace = 1_000_000 + dice.between(0, 2 * drift_ppm) - drift_ppm;
         Process {
             machine: Some(machine),
             id,
@@ -125,6 +128,7 @@ impl<M: Machine> Process<M> {
             lobby: Vec::new(),
             ready: false,
             dial_dice: chance.dice(What::Dial, who),
+            group_dice: chance.dice(What::Process, who),
             node_dice: chance.dice(What::Node, who),
         }
     }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use doozer::sim::setup::Setup;
 use doozer::sim::world::Narrator;
 
 use crate::subject::Subject;
@@ -27,13 +28,14 @@ pub struct Options {
 pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
     let narrator = options.verbose.then_some(print_line as Narrator);
     let subject = &options.subject;
-    let mut report = subject.run(options.seed, narrator);
+    let setup = Setup::from_seed(options.seed);
+    let mut report = subject.run(&setup, narrator);
     println!(
         "seed {}: trace {} events={} simulated={:?} excused={}",
         report.seed, report.trace, report.events, report.simulated, report.excused
     );
     if options.twice {
-        report.violation = subject.repeat(&report).or(report.violation);
+        report.violation = subject.repeat(&setup, &report).or(report.violation);
     }
     let Some(violation) = &report.violation else {
         return Ok(ExitCode::SUCCESS);

@@ -5,16 +5,17 @@
 
 mod increment;
 mod mixed;
-mod script;
+mod task;
 
 use bytes::Bytes;
 
 use super::chance::Dice;
+use super::script::Script;
 use crate::core::protocol::client::{Request, Response, Verb};
 
 pub use increment::{Increment, Style, count_of};
 pub use mixed::Mixed;
-pub use script::{Closer, Former, Recorder, Watcher};
+pub use task::{Closer, Former, Recorder, Watcher};
 
 /// What a client is there for.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub enum Role {
     Closer(Closer),
     /// Reads the whole sequence of events of one node at the end.
     Recorder(Recorder),
+    /// Follows a script; the world lets it act.
+    Script(Script),
 }
 
 impl Role {
@@ -43,6 +46,7 @@ impl Role {
             Role::Watcher(role) => role.next(),
             Role::Closer(role) => role.next(),
             Role::Recorder(role) => role.next(),
+            Role::Script(_) => None,
         }
     }
 
@@ -55,6 +59,7 @@ impl Role {
             Role::Watcher(role) => role.ended(response),
             Role::Closer(role) => role.ended(request, response),
             Role::Recorder(role) => role.ended(request, response),
+            Role::Script(role) => role.ended(request, response),
         }
     }
 
@@ -70,13 +75,13 @@ impl Role {
     pub fn is_final(&self) -> bool {
         match self {
             Role::Closer(_) | Role::Recorder(_) | Role::Watcher(_) => true,
-            Role::Former(_) | Role::Mixed(_) | Role::Increment(_) => false,
+            Role::Former(_) | Role::Mixed(_) | Role::Increment(_) | Role::Script(_) => false,
         }
     }
 
     /// Whether its requests may stay open for any length of time.
     pub fn is_patient(&self) -> bool {
-        matches!(self, Role::Watcher(_) | Role::Recorder(_))
+        matches!(self, Role::Watcher(_) | Role::Recorder(_) | Role::Script(_))
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::chance::{Chance, Dice, What};
+use super::chance::{Chance, What};
 use super::check::Violation;
 use super::check::agreement::Agreement;
 use super::check::revisions::Revisions;
@@ -20,7 +20,8 @@ use super::net::{Net, State};
 use super::params::{Params, micros};
 use super::process::{HostId, Pid, Process};
 use super::queue::Queue;
-use super::trace::Trace;
+use super::setup::Setup;
+use super::trace::{Kind as Mark, Trace};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
 use crate::core::limits::Limits;
@@ -79,8 +80,12 @@ pub struct World<M: Machine> {
     pub storm_began: Time,
     /// The faults so far, in order.
     pub inflicted: Vec<Event>,
+    /// Revisions that scripts remember.
+    pub labels: BTreeMap<String, i64>,
     /// Until when each process may be taken for dead, and rightly.
     pub(super) troubled_until: Vec<Time>,
+    /// The longest that a message may travel while nobody is healed.
+    longest: Duration,
     shared: M::Shared,
     listening: Vec<Option<Pid>>,
     agreement: Agreement,
@@ -88,7 +93,6 @@ pub struct World<M: Machine> {
     effects: Vec<super::process::Effect>,
     buffer: Vec<u8>,
     frame: bytes::BytesMut,
-    turn_dice: Dice,
 }
 
 /// Counts of one run.
@@ -192,6 +196,13 @@ pub enum Happening {
         /// The client.
         actor: usize,
     },
+    /// A step of a script must have ended.
+    Deadline {
+        /// The client.
+        actor: usize,
+        /// The number of the step.
+        step: usize,
+    },
     /// A request arrives at a node.
     Asked {
         /// The connection.
@@ -209,13 +220,14 @@ pub enum Happening {
 }
 
 impl<M: Machine> World<M> {
-    /// An empty world.
-    pub fn new(seed: u64, shared: M::Shared, narrator: Option<Narrator>) -> World<M> {
-        let chance = Chance::new(seed);
-        let params = Params::draw(&chance);
+    /// An empty world for a run.
+    pub fn new(setup: &Setup, shared: M::Shared, narrator: Option<Narrator>) -> World<M> {
+        let chance = Chance::new(setup.seed);
+        let params = setup.params.clone();
+        let net = Net::new(params.net.clone(), &setup.troubles, chance);
         World {
-            net: Net::new(params.net.clone(), chance),
-            turn_dice: chance.dice(What::Process, 0),
+            longest: net.longest(),
+            net,
             params,
             chance,
             now: Time(0),
@@ -234,6 +246,7 @@ impl<M: Machine> World<M> {
             narrator,
             storm_began: Time(0),
             inflicted: Vec::new(),
+            labels: BTreeMap::new(),
             troubled_until: Vec::new(),
             shared,
             listening: Vec::new(),
@@ -395,6 +408,7 @@ impl<M: Machine> World<M> {
             Happening::Broken { from, to, epoch } => self.on_broken(from, to, epoch),
             Happening::Act { actor } => self.on_act(actor),
             Happening::Impatient { actor } => self.on_impatient(actor),
+            Happening::Deadline { actor, step } => self.on_deadline(actor, step),
             Happening::Asked { conn, what } => self.on_asked(conn, what),
             Happening::Answered { conn, response } => self.on_answered(conn, response),
             Happening::Start { .. }
@@ -418,7 +432,10 @@ impl<M: Machine> World<M> {
             Happening::Quick { pid } => self.processes[pid].slow = 1,
             Happening::Cut { pairs, until } => self.on_cut(pairs, until),
             Happening::Strike { n } => self.strike(n),
-            Happening::Inflict { fault } => self.inflict(&fault),
+            Happening::Inflict { fault } => {
+                self.trace.add(self.now, 0, Mark::Fault, 0);
+                self.inflict(fault);
+            }
         }
     }
 
@@ -495,6 +512,17 @@ impl<M: Machine> World<M> {
         }
     }
 
+    /// How long the core may take, once healed; see [`Params::liveness_bound`]. To be asked before
+    /// it is healed.
+    pub fn liveness_bound(&self) -> Duration {
+        self.params.liveness_bound(self.longest)
+    }
+
+    /// How long forming the cluster may take.
+    pub fn forming_bound(&self) -> Duration {
+        self.params.forming_bound(self.longest)
+    }
+
     /// Reports that a rule was broken, unless one was before.
     pub fn accuse(&mut self, violation: Violation) {
         if self.violation.is_none() {
@@ -534,7 +562,7 @@ pub(super) fn show_request(request: &Request) -> String {
 }
 
 /// A short text for an answer.
-pub(super) fn show_response(response: &Response) -> String {
+pub(in crate::sim) fn show_response(response: &Response) -> String {
     let path = response.path.as_deref().map(String::from_utf8_lossy);
     let value = response.value.as_deref().unwrap_or_default();
     let value = String::from_utf8_lossy(&value[..value.len().min(40)]);

@@ -19,22 +19,37 @@ use crate::sim::trace::{Kind, digest};
 
 /// A client.
 pub struct Actor {
+    /// The number under which its choices are drawn.
+    pub name: usize,
     /// What it is there for.
     pub role: Role,
     /// The only node that it talks to, if there is one.
     pub pinned: Option<Pid>,
     /// Whether it has been told to stop.
     pub stopped: bool,
+    /// How many requests it makes at most.
+    pub limit: Option<u64>,
     /// Its requests that wait for an answer, by tag.
     pub open: BTreeMap<i32, usize>,
-    conn: Option<usize>,
+    /// Its connection, if it has one.
+    pub(in crate::sim) conn: Option<usize>,
+    /// Requests so far.
+    asked: u64,
     dice: Dice,
+    pause_dice: Dice,
     net_dice: Dice,
     scheduled: bool,
     /// When it loses patience with what it asked last.
     impatient_at: Time,
     /// Whether the queue holds an event for that.
     waits: bool,
+}
+
+impl Actor {
+    /// Whether it may ask for one thing more now.
+    fn may_ask(&self) -> bool {
+        self.open.len() < self.role.window() && self.limit.is_none_or(|limit| self.asked < limit)
+    }
 }
 
 /// A connection of a client to a node.
@@ -70,16 +85,21 @@ const RETRY: (u64, u64) = (1_000, 100_000);
 
 impl<M: Machine> World<M> {
     /// Adds a client that begins at once.
-    pub fn add_actor(&mut self, role: Role, pinned: Option<Pid>) -> usize {
+    pub fn add_actor(&mut self, name: usize, role: Role, pinned: Option<Pid>) -> usize {
         let actor = self.actors.len();
+        let who = name as u64;
         self.actors.push(Actor {
+            name,
             role,
             pinned,
             stopped: false,
+            limit: None,
             open: BTreeMap::new(),
             conn: None,
-            dice: self.chance.dice(What::Client, actor as u64),
-            net_dice: self.chance.dice(What::ClientNet, actor as u64),
+            asked: 0,
+            dice: self.chance.dice(What::Client, who),
+            pause_dice: self.chance.dice(What::Pause, who),
+            net_dice: self.chance.dice(What::ClientNet, who),
             scheduled: false,
             impatient_at: Time::NEVER,
             waits: false,
@@ -99,15 +119,16 @@ impl<M: Machine> World<M> {
         self.actors[actor].conn.map(|conn| &self.conns[conn])
     }
 
-    fn act_after(&mut self, actor: usize, pause: Duration) {
+    /// Lets a client act after some time, unless it is about to anyway.
+    pub(in crate::sim) fn act_after(&mut self, actor: usize, pause: Duration) {
         if !self.actors[actor].scheduled {
             self.actors[actor].scheduled = true;
             self.queue.push(self.now + pause, Happening::Act { actor });
         }
     }
 
-    fn act_later(&mut self, actor: usize) {
-        let pause = self.actors[actor].dice.magnitude(RETRY.0, RETRY.1);
+    pub(in crate::sim) fn act_later(&mut self, actor: usize) {
+        let pause = self.actors[actor].pause_dice.magnitude(RETRY.0, RETRY.1);
         self.act_after(actor, micros(pause));
     }
 
@@ -117,6 +138,9 @@ impl<M: Machine> World<M> {
         if one.stopped && !one.role.is_final() {
             return;
         }
+        if let Role::Script(_) = one.role {
+            return self.on_act_script(actor);
+        }
         let conn = match one.conn {
             Some(conn) => conn,
             None => match self.choose_node(actor) {
@@ -124,11 +148,12 @@ impl<M: Machine> World<M> {
                 None => return self.act_later(actor),
             },
         };
-        while self.actors[actor].open.len() < self.actors[actor].role.window() {
+        while self.actors[actor].may_ask() {
             let one = &mut self.actors[actor];
-            let Some(request) = one.role.next(&mut one.dice) else {
+            let Some(request) = one.role.next(&mut one.dice.within(one.asked)) else {
                 break;
             };
+            one.asked += 1;
             self.issue(actor, conn, request);
         }
     }
@@ -146,10 +171,10 @@ impl<M: Machine> World<M> {
         if candidates.is_empty() {
             return None;
         }
-        Some(*self.actors[actor].dice.pick(&candidates))
+        Some(*self.actors[actor].pause_dice.pick(&candidates))
     }
 
-    fn open_conn(&mut self, actor: usize, pid: Pid) -> usize {
+    pub(in crate::sim) fn open_conn(&mut self, actor: usize, pid: Pid) -> usize {
         let conn = self.conns.len();
         self.conns.push(Conn {
             actor,
@@ -183,9 +208,14 @@ impl<M: Machine> World<M> {
         })
     }
 
-    fn issue(&mut self, actor: usize, conn: usize, mut request: Request) {
+    /// The tag of the next request.
+    pub(in crate::sim) fn next_tag(&self) -> i32 {
+        i32::try_from(self.history.len()).expect("runs are shorter than the space of tags")
+    }
+
+    pub(in crate::sim) fn issue(&mut self, actor: usize, conn: usize, mut request: Request) {
         let operation = self.history.len();
-        let tag = i32::try_from(operation).expect("runs are shorter than the space of tags");
+        let tag = self.next_tag();
         request.tag = Some(tag);
         self.frame.clear();
         encode_frame(&request, &mut self.frame);
@@ -286,6 +316,9 @@ impl<M: Machine> World<M> {
         let one = &mut self.history[operation];
         one.answer = Some((self.trace.events(), response.clone()));
         let request = one.request.clone();
+        if let Role::Script(_) = self.actors[actor].role {
+            return self.script_ended(actor, &request, Some(&response));
+        }
         self.actors[actor].role.ended(&request, Some(&response));
         match response.error() {
             Some(ErrorCode::Readonly | ErrorCode::Other) => {
@@ -298,7 +331,7 @@ impl<M: Machine> World<M> {
             _ if self.actors[actor].role.is_patient() => self.act_after(actor, Duration::ZERO),
             _ => {
                 let most = self.params.think.as_micros() as u64;
-                let think = self.actors[actor].dice.below(most + 1);
+                let think = self.actors[actor].pause_dice.below(most + 1);
                 self.act_after(actor, micros(think));
             }
         }
@@ -333,9 +366,9 @@ impl<M: Machine> World<M> {
     }
 
     /// A client leaves its node: what is open has an unknown outcome.
-    fn leave(&mut self, conn: usize) {
+    pub(in crate::sim) fn leave(&mut self, conn: usize) {
         let actor = self.conns[conn].actor;
-        if self.actors[actor].dice.hit(300_000) {
+        if self.actors[actor].pause_dice.hit(300_000) {
             self.send_to_node(conn, ToNode::HalfClose);
         }
         self.send_to_node(conn, ToNode::Close);
@@ -348,7 +381,10 @@ impl<M: Machine> World<M> {
         self.actors[actor].conn = None;
         for (_, operation) in std::mem::take(&mut self.actors[actor].open) {
             let request = self.history[operation].request.clone();
-            self.actors[actor].role.ended(&request, None);
+            match self.actors[actor].role {
+                Role::Script(_) => self.script_ended(actor, &request, None),
+                _ => self.actors[actor].role.ended(&request, None),
+            }
         }
         self.act_later(actor);
     }

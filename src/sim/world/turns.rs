@@ -39,7 +39,7 @@ impl<M: Machine> World<M> {
             return;
         }
         self.release_synced(pid);
-        let most = self.group_limit();
+        let most = group_limit(&mut self.processes[pid].group_dice);
         let mut effects = std::mem::take(&mut self.effects);
         let process = &mut self.processes[pid];
         let was_ready = process.ready;
@@ -59,14 +59,6 @@ impl<M: Machine> World<M> {
         }
         self.effects = effects;
         self.after_turn(pid, has_more);
-    }
-
-    fn group_limit(&mut self) -> usize {
-        let dice: &mut Dice = &mut self.turn_dice;
-        match dice.below(4) {
-            0 => dice.between(1, GROUP_INPUTS_MAX) as usize,
-            _ => GROUP_INPUTS_MAX as usize,
-        }
     }
 
     fn after_turn(&mut self, pid: Pid, has_more: bool) {
@@ -193,5 +185,13 @@ impl<M: Machine> World<M> {
                 self.send(pid, &outgoing, self.now);
             }
         }
+    }
+}
+
+/// How many inputs the next group of a process has at most.
+fn group_limit(dice: &mut Dice) -> usize {
+    match dice.below(4) {
+        0 => dice.between(1, GROUP_INPUTS_MAX) as usize,
+        _ => GROUP_INPUTS_MAX as usize,
     }
 }

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{ask, get, set};
 use crate::core::protocol::client::{ErrorCode, REV_CLOBBER, REV_MISSING, Request, Response, Verb};
-use crate::sim::chance::Dice;
 
 /// Creates `/ctl/cal/1` and so on, one by one, and waits until each is taken.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Former {
     members: usize,
     created: usize,
@@ -15,13 +14,18 @@ pub struct Former {
 }
 
 impl Former {
-    /// For a cluster of this many members, the founder included.
-    pub fn new(members: usize) -> Former {
+    /// For a cluster that has no members besides the founder so far.
+    pub fn new() -> Former {
         Former {
-            members,
+            members: 1,
             created: 0,
             seated: 0,
         }
+    }
+
+    /// From now on there are to be this many members, the founder included.
+    pub fn grow(&mut self, members: usize) {
+        self.members = members;
     }
 
     /// Whether every slot is taken.
@@ -61,27 +65,25 @@ impl Former {
 /// node it goes to.
 #[derive(Debug)]
 pub struct Watcher {
-    pattern: &'static str,
+    pattern: String,
     next: i64,
 }
 
 impl Watcher {
-    /// A watcher with a pattern of its own.
-    pub fn new(dice: &mut Dice) -> Watcher {
-        let pattern = *dice.pick(&["/**", "/r/*", "/r/**", "/count/*", "/*/0", "/ctl/**"]);
-        let next = *dice.pick(&[1, 1, 1, 20, 100]);
+    /// Follows a pattern from a revision on.
+    pub fn new(pattern: String, next: i64) -> Watcher {
         Watcher { pattern, next }
     }
 
     /// What it follows, and the revision from which it has seen nothing.
-    pub fn position(&self) -> (&'static str, i64) {
-        (self.pattern, self.next)
+    pub fn position(&self) -> (&str, i64) {
+        (&self.pattern, self.next)
     }
 
     pub(super) fn next(&mut self) -> Option<Request> {
         Some(Request {
             rev: Some(self.next),
-            ..ask(Verb::Wait, self.pattern)
+            ..ask(Verb::Wait, self.pattern.clone())
         })
     }
 

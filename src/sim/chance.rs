@@ -51,6 +51,8 @@ pub enum What {
     Taste,
     /// How long a client pauses, and where it goes.
     Pause,
+    /// Other seeds that a failure is looked for with.
+    Seeds,
 }
 
 impl Chance {

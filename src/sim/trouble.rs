@@ -128,6 +128,19 @@ impl FromStr for Name {
     }
 }
 
+impl Passage {
+    /// Whether it is a message of the storm.
+    pub fn is_of_storm(&self) -> bool {
+        matches!(
+            self,
+            Passage::Message {
+                phase: Phase::Storm,
+                ..
+            }
+        )
+    }
+}
+
 impl fmt::Display for Passage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

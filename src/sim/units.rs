@@ -57,6 +57,12 @@ pub fn parse_rate(text: &str) -> Result<u64, String> {
     })
 }
 
+/// A number that differs in its first digit only from 0.
+pub fn round(value: u64) -> u64 {
+    let scale = 10_u64.pow(value.checked_ilog10().unwrap_or(0));
+    value / scale * scale
+}
+
 /// `value / one` with as many decimals as it needs.
 fn show_decimal(value: u64, one: u64) -> String {
     let (whole, rest) = (value / one, value % one);

@@ -8,6 +8,7 @@
 
 mod progress;
 mod run;
+mod shrink;
 mod subject;
 mod summary;
 mod sweep;
@@ -26,8 +27,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs one seed: `doozer-sim run --seed 42 --verbose`
+    /// Runs one seed or scenario: `doozer-sim run --seed 42 --verbose`
     Run(run::Options),
+    /// Makes a failure small: `doozer-sim shrink --seed 42 --out simulations/corpus/some.toml`
+    Shrink(shrink::Options),
     /// Runs many seeds: `doozer-sim sweep --minutes 10`
     Sweep(sweep::Options),
 }
@@ -35,6 +38,7 @@ enum Command {
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Run(options) => run::main(&options),
+        Command::Shrink(options) => shrink::main(&options),
         Command::Sweep(options) => sweep::main(&options),
     }
 }

@@ -21,6 +21,8 @@ pub struct Script {
     host: HostId,
     /// Steps that are open, by the tag of their request.
     open: BTreeMap<i32, usize>,
+    /// Answers that are compared as soon as the revision is known that they should have.
+    answers: Vec<(usize, Response)>,
     complaint: Option<String>,
 }
 
@@ -53,13 +55,15 @@ impl Script {
             steps,
             host: 0,
             open: BTreeMap::new(),
+            answers: Vec::new(),
             complaint: None,
         }
     }
 
-    /// The first step that has not ended, in words.
+    /// The first step that has not ended, or whose answer could not be compared, in words.
     pub fn unfinished(&self) -> Option<String> {
-        let index = self.states.iter().position(|s| *s != State::Ended)?;
+        let open = self.states.iter().position(|s| *s != State::Ended);
+        let index = open.or(self.answers.first().map(|answer| answer.0))?;
         Some(self.describe(index))
     }
 
@@ -154,14 +158,22 @@ impl Script {
         }
     }
 
-    /// Compares an answer with what is told of it.
-    fn compare(&mut self, index: usize, response: &Response, labels: &Labels) {
-        let Some(wanted) = &self.steps[index].answer else {
-            return;
-        };
-        if let Some(difference) = difference(wanted, response, labels) {
-            let text = format!("{}: {difference}", self.describe(index));
-            self.complaint.get_or_insert(text);
+    /// Compares answers with what is told of them, as far as that is known.
+    fn compare(&mut self, labels: &Labels) {
+        for (index, response) in std::mem::take(&mut self.answers) {
+            let Some(wanted) = &self.steps[index].answer else {
+                continue;
+            };
+            if wanted
+                .rev
+                .as_ref()
+                .is_some_and(|rev| resolve(rev, labels).is_none())
+            {
+                self.answers.push((index, response));
+            } else if let Some(difference) = difference(wanted, &response, labels) {
+                let text = format!("{}: {difference}", self.describe(index));
+                self.complaint.get_or_insert(text);
+            }
         }
     }
 }
@@ -289,24 +301,30 @@ impl<M: Machine> World<M> {
             }
             return self.act_later(actor);
         }
-        let mut told = false;
-        if let Some(response) = response {
-            if let (Some(label), Some(rev)) = (&script.steps[index].label, response.rev) {
-                self.labels.insert(label.clone(), rev);
-                told = true;
-            }
-            script.compare(index, response, &self.labels);
-        }
-        if let Some(complaint) = script.complaint.take() {
-            self.accuse(Violation::new(EXPECTED, complaint));
-        }
+        let label = script.steps[index].label.clone();
+        script
+            .answers
+            .extend(response.map(|response| (index, response.clone())));
         self.act_after(actor, Duration::ZERO);
-        if told {
+        if let (Some(label), Some(rev)) = (label, response.and_then(|response| response.rev)) {
+            self.labels.insert(label, rev);
             for other in 0..self.actors.len() {
+                self.compare_answers(other);
                 if matches!(self.actors[other].role, Role::Script(_)) {
                     self.act_after(other, Duration::ZERO);
                 }
             }
+        }
+        self.compare_answers(actor);
+    }
+
+    fn compare_answers(&mut self, actor: usize) {
+        let Role::Script(script) = &mut self.actors[actor].role else {
+            return;
+        };
+        script.compare(&self.labels);
+        if let Some(complaint) = script.complaint.take() {
+            self.accuse(Violation::new(EXPECTED, complaint));
         }
     }
 

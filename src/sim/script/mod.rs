@@ -283,6 +283,16 @@ impl Step {
         steps.collect()
     }
 
+    /// The names of remembered revisions that it needs.
+    pub fn needs(&self) -> impl Iterator<Item = &str> {
+        let answer = self.answer.as_ref().and_then(|answer| answer.rev.as_ref());
+        let needed = [self.rev.as_ref(), answer].into_iter().flatten();
+        needed.filter_map(|rev| match rev {
+            Revision::After(label, _) => Some(&label[..]),
+            Revision::Number(_) => None,
+        })
+    }
+
     /// What is wrong with the step itself, with a remedy.
     pub fn fault(&self) -> Option<String> {
         let has_condition = matches!(self.verb, Do::Set | Do::Del);

@@ -62,6 +62,10 @@ fn a_sweep_breaks_no_rule() {
         "hardly anybody died: {line}"
     );
     assert!(
+        count("idle_speedup") >= 100,
+        "an idle cluster takes a tenth of its time even on a busy machine: {line}"
+    );
+    assert!(
         count("repeated") >= seeds / 50,
         "hardly any run was repeated: {line}"
     );

@@ -6,8 +6,9 @@ use super::chance::{Chance, Dice, What};
 use super::client::{Increment, Mixed, Role, Style, Watcher};
 use super::params::Params;
 
-/// Requests that clients make in a drawn storm, more or less: most bugs need few.
-const REQUESTS: u64 = 2_000;
+/// Requests that clients make in a drawn storm, more or less, times members: each member makes a
+/// request cost more events. Most bugs need few.
+const REQUESTS: (u64, u64) = (500, 4_000);
 
 /// A client of the storm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +66,8 @@ pub fn draw(chance: &Chance, params: &mut Params) -> Vec<Client> {
     tasks.extend((0..listers).map(|_| Task::Append {
         key: dice.below(params.keys),
     }));
-    let busy = tasks.len() as u32 * 2 * params.storm / REQUESTS as u32;
+    let requests = dice.magnitude(REQUESTS.0, REQUESTS.1) as u32 / params.members as u32;
+    let busy = tasks.len() as u32 * 2 * params.storm / requests;
     params.think = params.think.max(busy);
     let watchers = sometimes(dice);
     tasks.extend((0..watchers).map(|_| Task::Watch {

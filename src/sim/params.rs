@@ -14,6 +14,9 @@ use super::units::{rate, span};
 use crate::core::consensus::BatchLimits;
 use crate::core::node::Tuning;
 
+/// How long storms last, in microseconds, from the shortest to the longest. Most bugs need little
+/// time and few operations; a few long runs are there for the others.
+const STORM: (u64, u64) = (100_000, 6_400_000);
 /// Time that forming a cluster may take on a fast network when nothing fails but single messages.
 const FORMING: Duration = Duration::from_secs(120);
 
@@ -159,7 +162,7 @@ impl Params {
         };
         let net = NetParams::draw(&mut chance.dice(What::Swarm, 1));
         let tuning = draw_tuning(&mut chance.dice(What::Swarm, 3));
-        let storm = dice.magnitude(300_000, 6_000_000);
+        let storm = dice.magnitude(STORM.0, STORM.1);
         Params {
             members,
             standbys: dice.below(5) as usize,

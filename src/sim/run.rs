@@ -19,6 +19,7 @@ use super::check::{Violation, counters, linearizability, once, revisions, sequen
 use super::client::{Closer, Former, Recorder, Role};
 use super::fault::Event;
 use super::machine::Machine;
+use super::model::Model;
 use super::nemesis::Kind;
 use super::params::micros;
 use super::process::Pid;
@@ -91,6 +92,22 @@ pub fn run_watching<M: Machine>(setup: &Setup, shared: M::Shared, block: u64) ->
     let mut world = World::<M>::new(setup, shared, None);
     world.trace = Trace::watching(block);
     complete(setup, world)
+}
+
+/// Forms a cluster of five members on a quick network that loses nothing, and lets it stand idle for
+/// some simulated time: how much faster than real time is that?
+pub fn idle<M: Machine>(shared: M::Shared, span: Duration) -> Result<(), Violation> {
+    let mut setup = Setup::calm(0);
+    setup.params.members = 5;
+    let mut run = Run {
+        world: &mut World::<M>::new(&setup, shared, None),
+        setup: &setup,
+        revisions: 0,
+        excused: false,
+        core: None,
+    };
+    run.form()?;
+    run.advance(span)
 }
 
 fn complete<M: Machine>(setup: &Setup, mut world: World<M>) -> Report {
@@ -439,11 +456,12 @@ impl<M: Machine> Run<'_, M> {
     }
 
     fn judge(&mut self, last: i64) -> Result<(), Violation> {
-        self.watchers_have_caught_up(last)?;
         let world = &*self.world;
         let is_recorder = |actor: usize| matches!(world.actors[actor].role, Role::Recorder(_));
         let model = sequence::assemble(&world.history, is_recorder, last)?;
         self.revisions = model.rev() as u64;
+        self.watchers_catch_up(&model)?;
+        let world = &*self.world;
         watch::check(&world.history, &model)?;
         once::check(&world.history, &model)?;
         counters::check(&world.history, &model, world.params.keys)?;
@@ -451,24 +469,31 @@ impl<M: Machine> Run<'_, M> {
         linearizability::check(&world.history, &model)
     }
 
-    /// Watchers are on the core by now; what they wait for must not have happened already.
-    fn watchers_have_caught_up(&mut self, last: i64) -> Result<(), Violation> {
-        self.advance(self.world.params.timeout + micros(500_000))?;
-        let world = &*self.world;
-        let is_recorder = |actor: usize| matches!(world.actors[actor].role, Role::Recorder(_));
-        let model = sequence::assemble(&world.history, is_recorder, last)?;
-        for (actor, one) in world.actors.iter().enumerate() {
-            let Role::Watcher(watcher) = &one.role else {
-                continue;
-            };
-            let (pattern, next) = watcher.position();
-            if let Some(rev) = model.first_match(pattern.as_bytes(), next) {
-                let detail = format!("client {actor} still waits for {pattern} at rev {rev}");
+    /// Watchers are on the core by now: soon they wait for nothing that has happened already.
+    fn watchers_catch_up(&mut self, model: &Model) -> Result<(), Violation> {
+        let deadline = self.world.now + self.world.params.timeout + micros(500_000);
+        while let Some(detail) = late_watcher(self.world, model) {
+            if self.world.now >= deadline {
                 return Err(Violation::new(watch::PROPERTY, detail));
             }
+            self.advance(LOOK)?;
         }
         Ok(())
     }
+}
+
+/// A watcher that waits for something that has happened already, if there is one.
+fn late_watcher<M: Machine>(world: &World<M>, model: &Model) -> Option<String> {
+    world.actors.iter().enumerate().find_map(|(actor, one)| {
+        let Role::Watcher(watcher) = &one.role else {
+            return None;
+        };
+        let (pattern, next) = watcher.position();
+        let rev = model.first_match(pattern.as_bytes(), next)?;
+        Some(format!(
+            "client {actor} still waits for {pattern} at rev {rev}"
+        ))
+    })
 }
 
 fn is_closed<M: Machine>(world: &World<M>, actor: usize) -> bool {

@@ -14,14 +14,11 @@ const SPANS: [(&str, u64); 4] = [
 /// Millionths in a percent.
 const PERCENT: u64 = 10_000;
 
-/// A span of microseconds as text, in the unit that needs the fewest digits.
+/// A span of microseconds as text, in the largest unit up to seconds that it is one of.
 pub fn show_span(us: u64) -> String {
-    let shown = SPANS[1..].iter().map(|(unit, size)| {
-        let text = show_decimal(us, *size);
-        format!("{text} {unit}")
-    });
-    let shortest = shown.min_by_key(String::len);
-    shortest.expect("there are units")
+    let fits = SPANS[1..].iter().find(|(_, size)| us >= *size);
+    let (unit, size) = fits.unwrap_or(&SPANS[1]);
+    format!("{} {unit}", show_decimal(us, *size))
 }
 
 /// The microseconds that a text stands for.
@@ -141,7 +138,7 @@ mod tests {
             (1_500, "1.5 ms"),
             (20_000, "20 ms"),
             (2_250_000, "2.25 s"),
-            (1_234_567, "1234567 us"),
+            (1_234_567, "1.234567 s"),
         ] {
             assert_eq!(parse_span(text), Ok(us), "{text}");
             assert_eq!(parse_span(&show_span(us)), Ok(us), "{us}");

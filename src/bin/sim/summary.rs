@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anyhow::anyhow;
+use doozer::core::node::Node;
+use doozer::sim::run::idle;
 use doozer::sim::sweep::Totals;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
@@ -27,14 +30,21 @@ pub struct Summary {
     cpu_seconds: f64,
     events_per_core_second: u64,
     runs_per_core_hour: u64,
+    /// How many times faster than real time an idle cluster of five is simulated.
+    idle_speedup: u64,
 }
 
 impl Summary {
     /// Of a sweep whose seeds began with `base`, that ran `repeated` of them twice and took `wall`.
-    pub fn new(totals: &Totals, base: u64, repeated: u64, wall: Duration) -> Summary {
+    pub fn new(
+        totals: &Totals,
+        base: u64,
+        repeated: u64,
+        wall: Duration,
+    ) -> anyhow::Result<Summary> {
         let cpu = cpu_time().as_secs_f64();
         let chosen = totals.chosen.iter();
-        Summary {
+        Ok(Summary {
             base,
             runs: totals.runs,
             failures: totals.failures,
@@ -51,8 +61,19 @@ impl Summary {
             cpu_seconds: in_milliseconds(cpu),
             events_per_core_second: (totals.events as f64 / cpu) as u64,
             runs_per_core_hour: (totals.runs as f64 / cpu * 3600.0) as u64,
-        }
+            idle_speedup: idle_speedup()?,
+        })
     }
+}
+
+/// How long the idle cluster stands, in simulated time.
+const IDLE: Duration = Duration::from_secs(60);
+
+fn idle_speedup() -> anyhow::Result<u64> {
+    let before = cpu_time();
+    idle::<Node>((), IDLE).map_err(|violation| anyhow!("an idle cluster: {violation}"))?;
+    let took = cpu_time().saturating_sub(before).as_secs_f64();
+    Ok((IDLE.as_secs_f64() / took) as u64)
 }
 
 fn in_milliseconds(seconds: f64) -> f64 {

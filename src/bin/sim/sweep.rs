@@ -79,7 +79,7 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
     stop_when_interrupted()?;
     let totals = sweep.run(jobs, &mut Progress::new(goal))?;
     let repeated = sweep.repeated.into_inner();
-    let summary = Summary::new(&totals, seeds.start, repeated, began.elapsed());
+    let summary = Summary::new(&totals, seeds.start, repeated, began.elapsed())?;
     let line = serde_json::to_string(&summary)?;
     println!("{line}");
     if let Some(path) = &options.out {

@@ -10,7 +10,7 @@ use crate::sim::units::show_span;
 
 /// Keys that are written before the others of their table, in this order.
 const FIRST: [&str; 12] = [
-    "name", "does", "at", "by", "from", "until", "client", "node", "do", "path", "fault", "host",
+    "name", "does", "at", "fault", "host", "by", "from", "until", "client", "node", "do", "path",
 ];
 
 impl fmt::Display for Scenario {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::crowd::Client;
 use super::fault::Event;
 use super::params::Params;
-use super::run::{Report, run};
+use super::run::{Report, run, run_upto};
 use super::script::{Check, Step};
 use super::setup::{Core, Setup};
 use super::trouble::Troubles;
@@ -65,6 +65,14 @@ impl Scenario {
         let report = run::<Node>(&self.setup, (), narrator);
         plant(None);
         (report, probe::take())
+    }
+
+    /// Does the run as `run` does, and gives it up after so many events.
+    pub fn run_upto(&self, planted: bool, events_max: u64) -> Report {
+        plant(self.mutant.filter(|_| planted));
+        let report = run_upto::<Node>(&self.setup, (), events_max);
+        plant(None);
+        report
     }
 
     /// Whether all comes true: with the bug, if there is one, and without.

@@ -23,6 +23,8 @@ use ddmin::ddmin;
 const EVENTS_MAX: u64 = 30_000_000;
 /// Rounds through all steps. What one step takes away lets another one take more.
 const ROUNDS_MAX: usize = 4;
+/// A candidate has to fail within as many events as the best so far, or hardly more.
+const EVENTS_MORE: u64 = 500;
 /// Other seeds that are tried where much is to be won: delays and requests are others then.
 const SEEDS_TRIED: u64 = 6;
 
@@ -67,19 +69,21 @@ pub fn shrink(scenario: &Scenario) -> Option<Shrunk> {
         last: report.clone(),
         runs: 1,
         events: report.events,
+        strict: false,
     };
     let before = search.size();
-    search.freeze(&report);
+    search.step(|search| search.freeze(&report));
     for _ in 0..ROUNDS_MAX {
         let earlier = search.best.setup.clone();
-        search.take_away_much();
-        search.shorten();
-        search.take_away_events();
-        search.take_away_clients();
-        search.take_away_troubles();
-        search.take_away_members();
-        search.calm();
-        search.simplify_events();
+        search.step(Search::shorten);
+        search.step(Search::take_away_much);
+        search.step(Search::take_away_clients);
+        search.step(Search::shorten);
+        search.step(Search::take_away_events);
+        search.step(Search::take_away_troubles);
+        search.step(Search::take_away_members);
+        search.step(Search::calm);
+        search.step(Search::simplify_events);
         if search.best.setup == earlier {
             break;
         }
@@ -101,9 +105,35 @@ struct Search {
     last: Report,
     runs: u64,
     events: u64,
+    /// Whether each change is tried without the bug as well, not only a whole step.
+    strict: bool,
 }
 
 impl Search {
+    /// Does one step. If the result fails without the bug as well, it is done again with more care.
+    fn step(&mut self, step: impl Fn(&mut Search)) {
+        let (best, last) = (self.best.clone(), self.last.clone());
+        step(self);
+        if self.best == best || self.is_healthy_without_bug() {
+            return;
+        }
+        (self.best, self.last) = (best, last);
+        self.strict = true;
+        step(self);
+        self.strict = false;
+    }
+
+    fn is_healthy_without_bug(&mut self) -> bool {
+        if self.best.mutant.is_none() {
+            return true;
+        }
+        let report = self.best.run(false, None).0;
+        self.runs += 1;
+        self.events += report.events;
+        self.best.loses_majority = report.excused;
+        report.violation.is_none()
+    }
+
     fn size(&self) -> Size {
         let troubles = &self.last.troubles;
         Size {
@@ -138,35 +168,23 @@ impl Search {
         })
     }
 
-    fn try_candidate(&mut self, mut candidate: Scenario) -> bool {
-        let Some(report) = self.run(&candidate, true) else {
+    fn try_candidate(&mut self, candidate: Scenario) -> bool {
+        if self.events >= EVENTS_MAX {
             return false;
-        };
+        }
+        let report = candidate.run_upto(true, self.last.events + EVENTS_MORE);
+        self.runs += 1;
+        self.events += report.events;
         if candidate.judge(&report, &candidate.expect).is_err() {
             return false;
         }
-        if candidate.mutant.is_some() {
-            let Some(healthy) = self.run(&candidate, false) else {
-                return false;
-            };
-            if healthy.violation.is_some() {
-                return false;
-            }
-            candidate.loses_majority = healthy.excused;
+        let before = std::mem::replace(&mut self.best, candidate);
+        if self.strict && !self.is_healthy_without_bug() {
+            self.best = before;
+            return false;
         }
-        self.best = candidate;
         self.last = report;
         true
-    }
-
-    fn run(&mut self, candidate: &Scenario, planted: bool) -> Option<Report> {
-        if self.events >= EVENTS_MAX {
-            return None;
-        }
-        let (report, _) = candidate.run(planted, None);
-        self.runs += 1;
-        self.events += report.events;
-        Some(report)
     }
 
     /// Writes down what was drawn, as far as the failure stays the same.

@@ -34,6 +34,9 @@ pub use sessions::{Actor, Conn};
 /// Where a narration of the run goes, a line at a time.
 pub type Narrator = fn(fmt::Arguments<'_>);
 
+/// Events after which a run counts as running away: hundreds of times a usual one.
+const EVENTS_MAX: u64 = 20_000_000;
+
 /// Revisions of history that nodes keep: more than any run makes, so that every watch can be
 /// checked from the beginning.
 const HISTORY_REVS: u64 = 1 << 40;
@@ -84,6 +87,8 @@ pub struct World<M: Machine> {
     pub labels: BTreeMap<String, i64>,
     /// Until when each process may be taken for dead, and rightly.
     pub(super) troubled_until: Vec<Time>,
+    /// Events after which the run is given up.
+    pub events_max: u64,
     /// The longest that a message may travel while nobody is healed.
     longest: Duration,
     shared: M::Shared,
@@ -226,6 +231,7 @@ impl<M: Machine> World<M> {
         let params = setup.params.clone();
         let net = Net::new(params.net.clone(), &setup.troubles, chance);
         World {
+            events_max: EVENTS_MAX,
             longest: net.longest(),
             net,
             params,
@@ -388,6 +394,10 @@ impl<M: Machine> World<M> {
     /// Lets everything happen that happens up to a time, or until a rule is found broken.
     pub fn run_until(&mut self, until: Time) {
         while self.violation.is_none() {
+            if self.trace.events() > self.events_max {
+                let detail = format!("more than {} events", self.events_max);
+                return self.accuse(Violation::new(ENDLESS, detail));
+            }
             let Some((now, happening)) = self.queue.pop(until) else {
                 self.now = until;
                 return;
@@ -578,6 +588,9 @@ pub(in crate::sim) fn show_response(response: &Response) -> String {
         response.len
     )
 }
+
+/// The property that no run goes on for ever, as a sentence.
+pub const ENDLESS: &str = "a run comes to an end";
 
 /// How soon something follows that takes no time worth modelling.
 const AT_ONCE: Duration = micros(1);

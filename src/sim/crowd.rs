@@ -83,7 +83,9 @@ pub fn draw(chance: &Chance, params: &mut Params) -> Vec<Client> {
 }
 
 /// What watchers follow.
-const PATTERNS: [&str; 6] = ["/**", "/r/*", "/r/**", "/count/*", "/*/0", "/ctl/**"];
+const PATTERNS: [&str; 8] = [
+    "/**", "/r/*", "/r/**", "/count/*", "/*/0", "/ctl/**", "/r/?", "/r/0",
+];
 
 impl Client {
     /// The role of this client in a world.

@@ -75,6 +75,7 @@ pub mod tuning {
         batch_bytes: usize,
         writes_open: usize,
         bytes_open: usize,
+        retained_slots: usize,
     }
 
     impl Default for Limits {
@@ -91,6 +92,7 @@ pub mod tuning {
                 batch_bytes: tuning.batch.bytes,
                 writes_open: tuning.writes_open_max,
                 bytes_open: tuning.bytes_open_max,
+                retained_slots: tuning.retained_slots_max,
             }
         }
     }
@@ -111,6 +113,7 @@ pub mod tuning {
             },
             writes_open_max: limits.writes_open,
             bytes_open_max: limits.bytes_open,
+            retained_slots_max: limits.retained_slots,
         })
     }
 }

@@ -53,6 +53,7 @@ pub mod model;
 pub mod nemesis;
 pub mod net;
 pub mod params;
+pub mod probes;
 pub mod process;
 pub mod queue;
 pub mod repeat;

@@ -9,6 +9,7 @@ use super::params::{NetParams, micros};
 use super::process::{HostId, Pid};
 use super::trouble::{Delayed, Name, Passage, Phase, Troubles};
 use crate::core::env::Time;
+use crate::core::instrument::sometimes;
 
 /// Largest power of two by which the tail of the delays stretches the spread.
 pub(super) const TAIL_POWER_MAX: u32 = 10;
@@ -140,6 +141,7 @@ impl Net {
     /// Keeps messages from `from` to `to` from arriving, until as many calls of `mend` follow.
     pub fn cut(&mut self, from: HostId, to: HostId) {
         self.cuts[from][to] += 1;
+        sometimes!(CutsOverlap, self.cuts[from][to] > 1);
     }
 
     /// Takes one cut back.
@@ -207,7 +209,9 @@ impl Net {
         if let Some(after) = after {
             self.met.twice.push(delayed(passage, after));
         }
-        Arrivals([Some(first), after.map(|after| leaves + after)])
+        let second = after.map(|after| leaves + after);
+        sometimes!(CopyOvertakes, second.is_some_and(|second| second < first));
+        Arrivals([Some(first), second])
     }
 
     /// How long a process needs to connect to a host: there and back.

@@ -28,10 +28,11 @@ use super::setup::{Core, Others, Setup};
 use super::trace::Trace;
 use super::trouble::{Phase, Troubles};
 use super::world::{Happening, Narrator, Stats, World};
-
-pub use super::world::ENDLESS;
 use crate::core::env::Time;
 use crate::core::id::NodeId;
+use crate::core::instrument::probe::{self, Hits};
+
+pub use super::world::ENDLESS;
 
 /// How often the progress of a phase is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -72,6 +73,8 @@ pub struct Report {
     pub stats: Stats,
     /// Faults that the nemesis chose, by kind.
     pub chosen: BTreeMap<Kind, u64>,
+    /// The rare situations that came about.
+    pub hits: Hits,
     /// When the storm began, in simulated time.
     pub storm_began: Duration,
     /// The faults, in order.
@@ -118,6 +121,8 @@ pub fn idle<M: Machine>(shared: M::Shared, span: Duration) -> Result<(), Violati
 }
 
 fn complete<M: Machine>(setup: &Setup, mut world: World<M>) -> Report {
+    // What other code of this thread has met before does not belong to this run.
+    probe::take();
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut run = Run {
             world: &mut world,
@@ -144,6 +149,7 @@ fn complete<M: Machine>(setup: &Setup, mut world: World<M>) -> Report {
         operations: world.history.len() as u64,
         stats: world.stats,
         chosen: world.chosen,
+        hits: probe::take(),
         storm_began: world.storm_began.since(Time(0)),
         troubles: world.net.troubles(),
         inflicted: world.inflicted,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::nemesis::Kind;
+use super::probes::Counts;
 use super::run::Report;
 
 /// What some runs add up to.
@@ -31,6 +32,8 @@ pub struct Totals {
     pub chosen: BTreeMap<Kind, u64>,
     /// Processes that died.
     pub crashes: u64,
+    /// The rare situations that came about.
+    pub probes: Counts,
 }
 
 impl Totals {
@@ -47,6 +50,7 @@ impl Totals {
         for (kind, count) in &report.chosen {
             *self.chosen.entry(*kind).or_default() += count;
         }
+        self.probes.add(&report.hits);
         if report.violation.is_some() {
             self.failures += 1;
             let earlier = self.first_failure.as_ref();

@@ -68,7 +68,7 @@ fn run_scenario(
     narrator: Option<Narrator>,
 ) -> anyhow::Result<ExitCode> {
     let scenario = read(path)?;
-    let (report, hits) = scenario.run(planted, narrator);
+    let report = scenario.run(planted, narrator);
     print_report(&report);
     if let Some(violation) = &report.violation {
         println!("{violation}");
@@ -81,7 +81,10 @@ fn run_scenario(
     if let Err(wrong) = scenario.judge(&report, expect) {
         bail!("{}: {wrong}", path.display());
     }
-    let missed = scenario.probes.iter().find(|probe| !hits.has(**probe));
+    let missed = scenario
+        .probes
+        .iter()
+        .find(|probe| !report.hits.has(**probe));
     if let (true, Some(probe)) = (healthy, missed) {
         bail!(
             "{}: the situation {probe} did not come about",

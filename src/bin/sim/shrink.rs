@@ -78,7 +78,7 @@ fn shrink_all(dir: &Path, seeds: u64) -> anyhow::Result<ExitCode> {
         }
         let failing = (0..seeds).find_map(|seed| {
             let scenario = of_seed(seed, Some(mutant));
-            let (report, _) = scenario.run(true, None);
+            let report = scenario.run(true, None);
             report.violation.is_some().then_some((seed, scenario))
         });
         let Some((seed, scenario)) = failing else {

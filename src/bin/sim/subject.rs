@@ -44,6 +44,11 @@ impl Subject {
         })
     }
 
+    /// Whether it is the real node.
+    pub fn is_node(&self) -> bool {
+        self.machine == Machine::Node
+    }
+
     /// The command that runs a failure again.
     pub fn replay(&self, report: &Report) -> String {
         let is_other = |violation: &Violation| violation.property == repeat::PROPERTY;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use doozer::sim::probes::REQUIRED_FROM;
 use doozer::sim::repeat;
 use doozer::sim::run::Report;
 use doozer::sim::setup::Setup;
@@ -48,6 +49,12 @@ pub struct Options {
     /// A file that the line of totals is appended to.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Fails if a probe is missed, as sweeps of the node over 10,000 seeds or more always do.
+    #[arg(long)]
+    require_probes: bool,
+    /// Tells in how many runs each probe was met.
+    #[arg(long)]
+    list_probes: bool,
     #[command(flatten)]
     subject: Subject,
 }
@@ -85,8 +92,15 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
     if let Some(path) = &options.out {
         append(path, &line).with_context(|| format!("cannot write to {}", path.display()))?;
     }
+    eprintln!("{}", totals.probes);
+    if options.list_probes {
+        eprint!("{}", totals.probes.table());
+    }
+    let is_large = totals.runs >= REQUIRED_FROM && options.subject.is_node();
+    let misses = totals.probes.missed().next().is_some();
     let Some(failure) = &totals.first_failure else {
-        return Ok(ExitCode::SUCCESS);
+        let must = options.require_probes || is_large;
+        return Ok(ExitCode::from(u8::from(must && misses)));
     };
     eprintln!("replay: {}", options.subject.replay(failure));
     Ok(ExitCode::FAILURE)

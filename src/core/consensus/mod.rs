@@ -33,6 +33,7 @@ use window::Window;
 
 use super::env::{Env, RecordId, Time};
 use super::id::NodeId;
+use super::instrument::sometimes;
 use super::log::{Entry, Seq};
 use super::membership::{Epochs, Peers};
 use super::protocol::peer::Digest;
@@ -112,8 +113,16 @@ struct Own {
 }
 
 impl Consensus {
-    /// The consensus of a node whose state is that after slot `applied`.
-    pub fn new(me: NodeId, batch: BatchLimits, alpha: u64, applied: Slot, epochs: Epochs) -> Self {
+    /// The consensus of a node whose state is that after slot `applied`. It keeps at most
+    /// `retained_slots_max` applied slots for others.
+    pub fn new(
+        me: NodeId,
+        batch: BatchLimits,
+        retained_slots_max: usize,
+        alpha: u64,
+        applied: Slot,
+        epochs: Epochs,
+    ) -> Self {
         let fence = applied.next();
         Consensus {
             me,
@@ -137,7 +146,7 @@ impl Consensus {
             stall: None,
             revocation: None,
             reader: Reader::default(),
-            retained: Retained::new(applied),
+            retained: Retained::new(applied, retained_slots_max),
             catch_up: catch_up::CatchUp::default(),
             revoked: Vec::new(),
         }
@@ -221,8 +230,12 @@ impl Consensus {
     /// slots are kept. `last` tells the latest command of each origin that is in effect.
     pub fn jump(&mut self, applied: Slot, epochs: Epochs, last: impl Fn(NodeId) -> Seq) {
         assert!(applied > self.applied(), "a snapshot of the past");
+        sometimes!(JumpBeyondWindow, applied > self.window.last());
+        sometimes!(JumpDropsOwn, self.own.keys().any(|slot| *slot <= applied));
+        sometimes!(JumpEndsRevocation, self.revocation.is_some());
         self.window.jump(applied);
-        self.retained = Retained::new(applied);
+        sometimes!(JumpKeepsPromise, self.window.has_bare_promise());
+        self.retained.jump(applied);
         self.seen = self.seen.max(applied);
         self.next = self.next.max(applied.next());
         self.own = self.own.split_off(&applied.next());

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::{Consensus, Slot};
 use crate::core::env::{Env, Time};
 use crate::core::id::NodeId;
+use crate::core::instrument::sometimes;
 use crate::core::protocol::peer::Message;
 
 /// Questions under way at a time. Reads that arrive meanwhile share the next one.
@@ -103,6 +104,7 @@ impl Consensus {
 
     pub(super) fn ask_readers(&mut self, now: Time, env: &mut impl Env) {
         if self.reader.waiting.is_empty() || self.reader.questions.len() >= QUESTIONS_MAX {
+            sometimes!(QuestionsFull, !self.reader.waiting.is_empty());
             return;
         }
         self.reader.last += 1;
@@ -116,6 +118,7 @@ impl Consensus {
             tries: 1,
         };
         self.widen(number, &mut question, env);
+        sometimes!(ReadsShareQuestion, question.tickets.len() > 1);
         self.reader.questions.insert(number, question);
     }
 
@@ -173,6 +176,11 @@ impl Consensus {
             let question = &self.reader.questions[&number];
             let is_answered = question.asked.values().all(Asked::has_majority);
             if !is_answered || question.max > self.applied() {
+                let revocation = self.revocation.as_ref().filter(|_| is_answered);
+                sometimes!(
+                    ReadWaitsForRevocation,
+                    revocation.is_some_and(|r| r.is_of(question.max))
+                );
                 continue;
             }
             let mut question = self
@@ -181,6 +189,7 @@ impl Consensus {
                 .remove(&number)
                 .expect("it was just seen");
             if self.widen(number, &mut question, env) {
+                sometimes!(ReadFindsConfiguration, question.tries > 2);
                 self.reader.questions.insert(number, question);
             } else {
                 ready.append(&mut question.tickets);
@@ -208,6 +217,7 @@ impl Consensus {
             to.sort_unstable();
             to.dedup();
             if !to.is_empty() {
+                sometimes!(ReadReasked, question.tries > 4);
                 env.send(&to, Message::Where { question: *number }, None);
             }
         }

@@ -7,15 +7,13 @@ use super::backlog::weight;
 use crate::core::log::Entry;
 use crate::core::protocol::peer::Digest;
 
-/// Applied slots that are kept at most: a minute or so of a busy cluster.
-const SLOTS_MAX: usize = 65_536;
-
 /// Bytes that are kept at most, estimated. Whoever is further behind takes a snapshot.
 const BYTES_MAX: usize = 64 << 20;
 
 /// Entries of applied slots, and the digests of the states after them.
 #[derive(Clone, Debug)]
 pub struct Retained {
+    slots_max: usize,
     /// The slot before the first one kept.
     base: Slot,
     entries: VecDeque<(Entry, Digest, usize)>,
@@ -23,9 +21,10 @@ pub struct Retained {
 }
 
 impl Retained {
-    /// Nothing, after `applied`.
-    pub fn new(applied: Slot) -> Retained {
+    /// Nothing, after `applied`. Of what comes, at most so many slots are kept.
+    pub fn new(applied: Slot, slots_max: usize) -> Retained {
         Retained {
+            slots_max,
             base: applied,
             entries: VecDeque::new(),
             bytes: 0,
@@ -37,11 +36,18 @@ impl Retained {
         let size = weight(&entry);
         self.bytes += size;
         self.entries.push_back((entry, digest, size));
-        while self.entries.len() > SLOTS_MAX || (self.bytes > BYTES_MAX && self.entries.len() > 1) {
+        while self.entries.len() > self.slots_max
+            || (self.bytes > BYTES_MAX && self.entries.len() > 1)
+        {
             let (_, _, size) = self.entries.pop_front().expect("it is not empty");
             self.bytes -= size;
             self.base = self.base.next();
         }
+    }
+
+    /// Forgets everything: what is kept from here on follows `applied`.
+    pub fn jump(&mut self, applied: Slot) {
+        *self = Retained::new(applied, self.slots_max);
     }
 
     /// The first slot that is kept.
@@ -88,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_tail_starts_where_it_is_asked_to() {
-        let mut retained = Retained::new(Slot(10));
+        let mut retained = Retained::new(Slot(10), 100);
         for n in 11..=20 {
             retained.push(Entry::Skip, Digest(n));
         }

@@ -18,6 +18,7 @@ use session::Session;
 use super::consensus::Ticket;
 use super::env::{Env, Time};
 use super::id::{Rev, SessionId};
+use super::instrument::sometimes;
 use super::limits::Limits;
 use super::log::Seq;
 use super::protocol::client::{ErrorCode, Request, Response, Verb};
@@ -137,6 +138,8 @@ impl Service {
     /// A client is gone.
     pub fn close(&mut self, session: SessionId) {
         self.unpark(session);
+        let open = self.sessions.get(&session).map(|state| state.open);
+        sometimes!(SessionEndsWithOpen, open > Some(0));
         self.sessions.remove(&session);
     }
 
@@ -148,6 +151,7 @@ impl Service {
             return;
         };
         state.half_closed = true;
+        sometimes!(HalfClosedWithOpen, state.open > 0);
         if state.open == 0 {
             env.finish(session);
         }
@@ -181,6 +185,15 @@ impl Service {
         // Commands of one process come into effect in order.
         while self.writes.front().is_some_and(|(first, _)| *first <= seq) {
             let (first, write) = self.writes.pop_front().expect("it was just seen");
+            let is_late = first == seq && write.abandoned;
+            sometimes!(
+                LateWriteTakesEffect,
+                is_late && *outcome != Outcome::Nothing
+            );
+            sometimes!(
+                LateWriteComesToNothing,
+                is_late && *outcome == Outcome::Nothing
+            );
             if first == seq && !write.abandoned {
                 let response = match outcome {
                     Outcome::Done(rev) if write.verb == Verb::Set => Response {
@@ -210,7 +223,9 @@ impl Service {
         let Some(event) = store.event(rev) else {
             return;
         };
-        for id in self.watches.wake(event) {
+        let woken = self.watches.wake(event);
+        sometimes!(EventWakesSeveral, woken.len() > 1);
+        for id in woken {
             let (session, tag) = self.parked.remove(&id).expect("it was parked");
             if let Some(state) = self.sessions.get_mut(&session) {
                 state.parked.remove(&id);
@@ -225,6 +240,7 @@ impl Service {
         while let Some(entry) = self.future.first_entry()
             && *entry.key() <= rev
         {
+            sometimes!(FutureReadAnswered);
             let (at, waiting) = entry.remove_entry();
             for (session, request) in waiting {
                 if let Some(state) = self.sessions.get_mut(&session) {
@@ -252,6 +268,7 @@ impl Service {
         }
         let mut rev = before.next();
         while rev <= after && !self.watches.is_empty() {
+            sometimes!(WatchCrossesJump);
             self.wake(rev, store, env);
             rev = rev.next();
         }
@@ -259,6 +276,7 @@ impl Service {
         while self.writes.front().is_some_and(|(seq, _)| *seq <= last) {
             let (_, write) = self.writes.pop_front().expect("it was just seen");
             if !write.abandoned {
+                sometimes!(WriteOutcomeSkipped);
                 let text = "the write was decided while this node was behind, which does not know \
                             the outcome: read the file";
                 self.answer(write.session, Response::refuse_with(write.tag, text), env);
@@ -283,6 +301,7 @@ impl Service {
                 break;
             }
             if !write.abandoned {
+                sometimes!(WriteTimesOut);
                 write.abandoned = true;
                 expired.commands.push(*seq);
                 late.push((
@@ -295,6 +314,7 @@ impl Service {
         while let Some(entry) = self.reads.first_entry()
             && entry.get().deadline <= now
         {
+            sometimes!(ReadTimesOut);
             let (ticket, read) = entry.remove_entry();
             expired.reads.insert(ticket);
             late.push((
@@ -341,6 +361,8 @@ impl Service {
         };
         let parked: BTreeSet<WatchId> = std::mem::take(&mut state.parked);
         let future: BTreeSet<Rev> = std::mem::take(&mut state.future);
+        sometimes!(SessionEndsWithWaits, !parked.is_empty());
+        sometimes!(SessionEndsWithFutureReads, !future.is_empty());
         for id in &parked {
             self.watches.remove(*id);
             self.parked.remove(id);

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::consensus::Slot;
 use super::id::{NodeId, Rev};
+use super::instrument::sometimes;
 use super::log::{Author, Entry, Op, Seq};
 use super::membership::{Epoch, Epochs, MEMBERS_MAX, owners_min};
 use super::protocol::peer::Digest;
@@ -137,6 +138,8 @@ impl State {
                 for (index, op) in run.ops.iter().enumerate() {
                     let seq = run.first.plus(index);
                     if !seq.follows(self.last(origin)) {
+                        sometimes!(RepeatSuppressed, seq <= self.last(origin));
+                        sometimes!(GapSuppressed, seq > self.last(origin));
                         continue;
                     }
                     self.remember(origin, seq);
@@ -214,7 +217,10 @@ impl State {
                     Err(refusal) => Outcome::Refused(refusal),
                 }
             }
-            Op::Void => Outcome::Nothing,
+            Op::Void => {
+                sometimes!(EmptyCommandApplied);
+                Outcome::Nothing
+            }
             Op::Claim { file, rev } => self.claim(origin, file, *rev),
             Op::Owners { expect, owners } => {
                 *changed |= self.change_owners(*expect, owners);
@@ -231,6 +237,12 @@ impl State {
             .any(|(path, found, value)| path == *file && found == rev && value.0.is_empty());
         let holders = self.slot_holders();
         let settled = self.epochs.latest().start <= self.applied;
+        let taken_last = self.store.event(self.store.rev()).map(|event| &event.path);
+        sometimes!(
+            ClaimLosesRace,
+            !vacant && settled && taken_last == Some(file)
+        );
+        sometimes!(ClaimWhileUnsettled, vacant && !settled);
         if !vacant
             || !settled
             || holders.contains(&origin)
@@ -254,6 +266,7 @@ impl State {
         let latest = self.epochs.latest();
         let start = self.applied.plus(self.alpha);
         if latest.start != expect || latest.start == start {
+            sometimes!(OwnersInOneEntry, latest.start == start);
             return false;
         }
         let mut owners = owners.to_vec();
@@ -266,6 +279,7 @@ impl State {
         if !epoch.is_sound() || epoch.owners == latest.owners {
             return false;
         }
+        sometimes!(OwnerJoins, epoch.owners.len() > latest.owners.len());
         self.epochs.push(epoch);
         true
     }

@@ -19,7 +19,7 @@ use super::setup::{Core, Setup};
 use super::trouble::Troubles;
 use super::world::Narrator;
 use crate::core::instrument::mutant::{Mutant, plant};
-use crate::core::instrument::probe::{self, Hits, Probe};
+use crate::core::instrument::probe::Probe;
 use crate::core::node::Node;
 
 pub use read::ReadError;
@@ -59,12 +59,11 @@ const AFTERMATH: Duration = Duration::from_millis(500);
 
 impl Scenario {
     /// Does the run, with the bug or without.
-    pub fn run(&self, planted: bool, narrator: Option<Narrator>) -> (Report, Hits) {
+    pub fn run(&self, planted: bool, narrator: Option<Narrator>) -> Report {
         plant(self.mutant.filter(|_| planted));
-        probe::take();
         let report = run::<Node>(&self.setup, (), narrator);
         plant(None);
-        (report, probe::take())
+        report
     }
 
     /// Does the run as `run` does, and gives it up after so many events.
@@ -82,17 +81,17 @@ impl Scenario {
     /// What did not come true, as a sentence.
     pub fn verify(&self) -> Result<(), String> {
         if let Some(mutant) = self.mutant {
-            let (report, _) = self.run(true, None);
+            let report = self.run(true, None);
             self.judge(&report, &self.expect)
                 .map_err(|wrong| format!("with {mutant} planted, {wrong}"))?;
         }
-        let (report, hits) = self.run(false, None);
+        let report = self.run(false, None);
         let expect = match self.mutant {
             Some(_) => &Expect::NoViolation,
             None => &self.expect,
         };
         self.judge(&report, expect)?;
-        match self.probes.iter().find(|probe| !hits.has(**probe)) {
+        match self.probes.iter().find(|probe| !report.hits.has(**probe)) {
             None => Ok(()),
             Some(probe) => Err(format!("the situation {probe} did not come about")),
         }

@@ -60,7 +60,7 @@ pub struct Size {
 
 /// Makes a scenario that fails smaller. `None` if it does not violate anything.
 pub fn shrink(scenario: &Scenario) -> Option<Shrunk> {
-    let (report, _) = scenario.run(true, None);
+    let report = scenario.run(true, None);
     let violation = report.violation.clone()?;
     let mut frozen = scenario.clone();
     frozen.expect = Expect::Violates(violation.property.to_owned());
@@ -127,7 +127,7 @@ impl Search {
         if self.best.mutant.is_none() {
             return true;
         }
-        let report = self.best.run(false, None).0;
+        let report = self.best.run(false, None);
         self.runs += 1;
         self.events += report.events;
         self.best.loses_majority = report.excused;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Happening, World, show_request, show_response};
 use crate::core::env::{Input, Time};
 use crate::core::id::SessionId;
+use crate::core::instrument::sometimes;
 use crate::core::limits::Limits;
 use crate::core::protocol::client::{ErrorCode, Request, Response, decode_frame, encode_frame};
 use crate::sim::chance::{Dice, What};
@@ -256,6 +257,7 @@ impl<M: Machine> World<M> {
     pub(super) fn on_asked(&mut self, conn: usize, what: ToNode) {
         let pid = self.conns[conn].pid;
         if !self.processes[pid].is_alive() {
+            sometimes!(RequestFindsNobody);
             self.hang_up(conn);
             return;
         }
@@ -296,6 +298,7 @@ impl<M: Machine> World<M> {
 
     pub(super) fn on_answered(&mut self, conn: usize, response: Option<Response>) {
         if !self.conns[conn].open {
+            sometimes!(AnswerLost, response.is_some());
             return;
         }
         let actor = self.conns[conn].actor;
@@ -347,6 +350,7 @@ impl<M: Machine> World<M> {
         if self.now < one.impatient_at {
             self.watch_patience(actor);
         } else {
+            sometimes!(ClientLosesPatience);
             if let Some(conn) = self.actors[actor].conn {
                 self.leave(conn);
             }
@@ -381,6 +385,11 @@ impl<M: Machine> World<M> {
         self.actors[actor].conn = None;
         for (_, operation) in std::mem::take(&mut self.actors[actor].open) {
             let request = self.history[operation].request.clone();
+            sometimes!(
+                WatcherMoves,
+                matches!(self.actors[actor].role, Role::Watcher(_))
+            );
+            sometimes!(WriteOutcomeUnknown, self.history[operation].is_write());
             match self.actors[actor].role {
                 Role::Script(_) => self.script_ended(actor, &request, None),
                 _ => self.actors[actor].role.ended(&request, None),

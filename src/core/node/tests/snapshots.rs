@@ -68,6 +68,40 @@ fn many_that_take_a_snapshot_at_a_time_all_get_one() {
 }
 
 #[test]
+fn whoever_begins_gets_a_snapshot_that_the_log_goes_on_from() {
+    let mut world = World {
+        now: Time(1_000_000),
+        tweak: Some(|config| config.tuning.retained_slots_max = 2),
+        ..World::default()
+    };
+    // Somebody asks before the first slot is applied, and so makes a snapshot of nothing.
+    world.tell(
+        11,
+        1,
+        Message::SnapshotAsk {
+            at: Slot(0),
+            piece: 0,
+        },
+    );
+    world.sent = Some(Vec::new());
+    let cluster = "local".into();
+    world.start(1, Start::Found { cluster });
+    let sent = world.sent.take().unwrap_or_default();
+    let of_nothing = |(_, to, message): &(NodeId, NodeId, Message)| {
+        *to == id(11) && matches!(message, Message::SnapshotPiece { at: Slot(0), .. })
+    };
+    assert!(sent.iter().any(of_nothing));
+    for n in 0..8 {
+        assert_eq!(world.ask(1, set("/a", &n.to_string(), -1)).error(), None);
+    }
+    let mut taker = Taker::new(12);
+    for _ in 0..10 {
+        taker.step(&mut world);
+    }
+    assert!(taker.is_done && taker.at > Slot(0), "{}", taker.at);
+}
+
+#[test]
 fn a_snapshot_of_a_slot_that_its_configurations_do_not_belong_to_is_refused() {
     let limits = HistoryLimits {
         revs: 2000,

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::event::Event;
 use super::glob::Glob;
 use crate::core::id::Rev;
+use crate::core::instrument::sometimes;
 
 /// One parked WAIT. The number is its owner's, who uses it once at a time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -88,6 +89,7 @@ impl Watches {
         let path = event.path.as_str();
         if let Some(waiting) = self.exact.get_mut(path) {
             take_ready(waiting, event.rev, &mut woken);
+            sometimes!(ExactWatchWoken, !woken.is_empty());
             if waiting.is_empty() {
                 self.exact.remove(path);
             }
@@ -104,6 +106,7 @@ impl Watches {
             };
             patterns.retain(|glob, waiting| {
                 if glob.matches(&event.path) {
+                    sometimes!(QuestionMarkMatches, glob.as_str().contains('?'));
                     take_ready(waiting, event.rev, &mut woken);
                 }
                 !waiting.is_empty()
@@ -144,6 +147,10 @@ impl Watches {
 }
 
 fn take_ready(waiting: &mut Waiting, rev: Rev, woken: &mut Vec<WatchId>) {
+    sometimes!(
+        WatchWantsLater,
+        waiting.last().is_some_and(|(from, _)| *from > rev)
+    );
     while let Some((from, id)) = waiting.first().copied()
         && from <= rev
     {

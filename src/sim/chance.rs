@@ -53,6 +53,8 @@ pub enum What {
     Pause,
     /// Other seeds that a failure is looked for with.
     Seeds,
+    /// What happens to the bytes of a message that is damaged.
+    Damage,
 }
 
 impl Chance {

@@ -8,6 +8,7 @@ use crate::core::env::{Env, Input};
 use crate::core::id::{NodeId, Rev};
 use crate::core::node::{Config, Node};
 use crate::core::protocol::peer::Digest;
+use crate::core::state::State;
 use crate::core::store::Found;
 
 /// A state machine that behaves as a node.
@@ -38,6 +39,10 @@ pub trait Machine: Sized {
     /// The content of a file in the state that is applied here. `None` where there is no such file,
     /// or the machine does not show it.
     fn file(&self, path: &str) -> Option<Bytes>;
+
+    /// The membership slots, by number, and who holds each. Empty where the machine does not show
+    /// it.
+    fn seats(&self) -> Vec<(u64, Option<NodeId>)>;
 }
 
 /// What a machine shows of its state.
@@ -94,5 +99,16 @@ impl Machine for Node {
             Found::File { value, .. } => Some(value.0.clone()),
             Found::Dir { .. } | Found::Missing => None,
         }
+    }
+
+    fn seats(&self) -> Vec<(u64, Option<NodeId>)> {
+        let files = self.state().into_iter().flat_map(State::slot_files);
+        files
+            .filter_map(|(file, _, value)| {
+                let slot = file.components().next_back()?.parse().ok()?;
+                let holder = std::str::from_utf8(&value.0).ok()?.parse().ok();
+                Some((slot, holder))
+            })
+            .collect()
     }
 }

@@ -20,6 +20,13 @@ const STORM: (u64, u64) = (100_000, 6_400_000);
 /// Time that forming a cluster may take on a fast network when nothing fails but single messages.
 const FORMING: Duration = Duration::from_secs(120);
 
+/// Bounds on the unsent answers of one connection in the production runtime, in bytes.
+const UNSENT_SOFT: usize = 1 << 20;
+/// See [`UNSENT_SOFT`].
+const UNSENT_HARD: usize = 256 << 20;
+/// Bound on the open requests of one connection there.
+const REQUESTS_OPEN: usize = 16_384;
+
 /// What one run is made of, apart from its clients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -54,6 +61,14 @@ pub struct Params {
     /// Largest deviation of a clock's pace, in millionths.
     #[serde(with = "rate", rename = "drift")]
     pub drift_ppm: u32,
+    /// Whether clocks begin at different times.
+    pub clock_offsets: bool,
+    /// Unsent answers of one connection above which a node reads nothing more from it, in bytes.
+    pub unsent_soft: usize,
+    /// Unsent answers of one connection above which a node closes it, in bytes.
+    pub unsent_hard: usize,
+    /// Requests of one connection that a node holds open at most.
+    pub requests_open: usize,
     /// Longest pause of a client between two requests.
     #[serde(with = "span")]
     pub think: Duration,
@@ -95,6 +110,11 @@ pub struct NetParams {
     /// Messages in a million that arrive twice.
     #[serde(with = "rate", rename = "duplicate")]
     pub duplicate_ppm: u32,
+    /// Bytes that a connection carries in a millisecond; 0 if there is no limit.
+    pub bandwidth: u64,
+    /// Bytes that wait for a connection at most, if its bandwidth is limited. Whatever comes when
+    /// more wait is lost.
+    pub queue_bytes: u64,
     /// Whether messages of one connection arrive in the order in which they were sent.
     pub ordered: bool,
     /// Every how many messages one is decoded from its bytes; the others arrive as they were sent.
@@ -122,6 +142,10 @@ impl Default for Params {
             compute: micros(10),
             disk: Manner::AtOnce,
             drift_ppm: 0,
+            clock_offsets: false,
+            unsent_soft: UNSENT_SOFT,
+            unsent_hard: UNSENT_HARD,
+            requests_open: REQUESTS_OPEN,
             think: micros(20_000),
             keys: 4,
             patience: micros(2_000_000),
@@ -142,6 +166,8 @@ impl Default for NetParams {
             tail_ppm: 0,
             loss_ppm: 0,
             duplicate_ppm: 0,
+            bandwidth: 0,
+            queue_bytes: 1_000_000,
             ordered: true,
             decode_every: 1,
             half_open_ppm: 0,
@@ -156,10 +182,6 @@ impl Params {
         let dice = &mut chance.dice(What::Swarm, 0);
         let members = *dice.pick(&[1, 3, 3, 3, 3, 5, 5, 7]);
         let timeout = micros(dice.magnitude(600_000, 5_000_000));
-        let sometimes = |dice: &mut Dice, most: u64| match dice.below(5) {
-            0 | 1 => 0,
-            _ => 1 + dice.below(most),
-        };
         let net = NetParams::draw(&mut chance.dice(What::Swarm, 1));
         let tuning = draw_tuning(&mut chance.dice(What::Swarm, 3));
         let storm = dice.magnitude(STORM.0, STORM.1);
@@ -178,15 +200,16 @@ impl Params {
                 0 => Manner::Syncs(micros(dice.magnitude(50, 4_000))),
                 _ => Manner::AtOnce,
             },
-            drift_ppm: *dice.pick(&[0, 100, 10_000, 200_000]),
+            drift_ppm: *dice.pick(&[0, 0, 100, 10_000, 200_000]),
+            clock_offsets: dice.hit(600_000),
+            unsent_soft: *dice.pick(&[1, 1_000, UNSENT_SOFT]),
+            unsent_hard: *dice.pick(&[10_000, UNSENT_HARD]),
+            requests_open: *dice.pick(&[64, REQUESTS_OPEN]),
             think: micros(dice.magnitude(500, 60_000)),
             keys: dice.between(1, 8),
             patience: micros(dice.magnitude(500_000, 10_000_000)),
             fault_gap: micros(dice.magnitude(20_000, 800_000)),
-            fault_weights: super::nemesis::KINDS
-                .iter()
-                .map(|_| sometimes(dice, 8))
-                .collect(),
+            fault_weights: draw_weights(&mut chance.dice(What::Swarm, 4)),
         }
     }
 
@@ -201,6 +224,17 @@ impl Params {
     pub fn forming_bound(&self, longest: Duration) -> Duration {
         FORMING + 40 * longest
     }
+}
+
+/// Few kinds of faults in some runs, many in others, and never all: some bugs need one fault again
+/// and again, others a mixture.
+fn draw_weights(dice: &mut Dice) -> Vec<u64> {
+    let share_ppm = *dice.pick(&[80_000, 250_000, 600_000]);
+    let weight = |dice: &mut Dice| match dice.hit(share_ppm) {
+        true => dice.between(1, 8),
+        false => 0,
+    };
+    super::nemesis::KINDS.iter().map(|_| weight(dice)).collect()
 }
 
 fn draw_tuning(dice: &mut Dice) -> Tuning {
@@ -252,6 +286,8 @@ impl NetParams {
             tail_ppm: rare(dice, 100_000),
             loss_ppm: rare(dice, 250_000),
             duplicate_ppm: rare(dice, 200_000),
+            bandwidth: u64::from(rare(dice, 100_000)),
+            queue_bytes: dice.magnitude(2_000, 1_000_000),
             ordered: dice.hit(400_000),
             decode_every: *dice.pick(&[1, 1, 8]),
             half_open_ppm: *dice.pick(&[0, 300_000, 1_000_000]),
@@ -264,3 +300,6 @@ impl NetParams {
 pub const fn micros(count: u64) -> Duration {
     Duration::from_micros(count)
 }
+
+#[cfg(test)]
+mod tests;

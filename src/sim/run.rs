@@ -179,8 +179,27 @@ impl<M: Machine> Run<'_, M> {
             self.excused = true;
             return Ok(());
         };
-        let last = self.prove_liveness(core)?;
-        self.judge(last)
+        match self.prove_liveness(core) {
+            Ok(last) => self.judge(last),
+            Err(violation) if violation.property == LIVENESS && self.has_outgrown_core() => {
+                self.excused = true;
+                Ok(())
+            }
+            Err(violation) => Err(violation),
+        }
+    }
+
+    /// Whether a configuration has come into force that the core cannot fill: the change was under
+    /// way when the core was chosen, and nobody could have known of it.
+    fn has_outgrown_core(&self) -> bool {
+        let world = &*self.world;
+        let in_core = |id: &&NodeId| world.by_id.get(id).is_some_and(|p| world.core.contains(p));
+        let sets = world.core.iter().filter_map(|pid| {
+            let machine = world.processes[*pid].machine.as_ref()?;
+            Some(machine.member_sets())
+        });
+        let mut sets = sets.flatten();
+        sets.any(|set| set.iter().filter(in_core).count() <= set.len() / 2)
     }
 
     /// Looks from time to time until something is so.
@@ -312,15 +331,7 @@ impl<M: Machine> Run<'_, M> {
         let world = &*self.world;
         let dice = &mut world.chance.dice(What::Core, 0);
         // Of all that anybody knows: who is behind may need a configuration that others have left.
-        let mut sets: Vec<Vec<NodeId>> = Vec::new();
-        for pid in world.alive() {
-            let known = world.processes[pid].machine.as_ref().map(M::member_sets);
-            for set in known.into_iter().flatten() {
-                if !sets.contains(&set) {
-                    sets.push(set);
-                }
-            }
-        }
+        let sets = world.member_sets();
         if let Some(told) = &self.setup.core {
             let on = told.hosts.iter().filter_map(|host| world.process_on(*host));
             let core: Vec<Pid> = on.collect();
@@ -333,7 +344,7 @@ impl<M: Machine> Run<'_, M> {
             dice.shuffle(&mut set);
             set.sort_by_key(|id| world.by_id.get(id).is_none_or(|pid| !core.contains(pid)));
             let live = set.iter().filter_map(|id| world.by_id.get(id));
-            let live = live.filter(|pid| world.processes[**pid].is_alive());
+            let live = live.filter(|pid| world.is_listening(**pid));
             let chosen: Vec<Pid> = live.copied().take(set.len() / 2 + 1).collect();
             if chosen.len() <= set.len() / 2 {
                 return None;
@@ -344,6 +355,7 @@ impl<M: Machine> Run<'_, M> {
         core.extend(
             world
                 .alive()
+                .filter(|pid| world.is_listening(*pid))
                 .filter(|_| !shows_members || dice.hit(300_000)),
         );
         core.sort_unstable();
@@ -427,6 +439,8 @@ impl<M: Machine> Run<'_, M> {
             match others {
                 Others::Stay => {}
                 Others::Die => world.crash(pid),
+                // Somebody else has its address.
+                Others::CutOff if !world.is_listening(pid) => world.crash(pid),
                 Others::CutOff => {
                     for other in 0..world.hosts.len() {
                         world.net.cut(host, other);

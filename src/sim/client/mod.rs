@@ -3,6 +3,7 @@
 //! A client decides what to ask next from what it was told. How the request travels, which node it
 //! reaches and when it is given up is the world's affair.
 
+mod crowd;
 mod increment;
 mod mixed;
 mod task;
@@ -13,6 +14,7 @@ use super::chance::Dice;
 use super::script::Script;
 use crate::core::protocol::client::{Request, Response, Verb};
 
+pub use crowd::{Flood, Operator};
 pub use increment::{Increment, Style, count_of};
 pub use mixed::Mixed;
 pub use task::{Closer, Former, Recorder, Watcher};
@@ -34,6 +36,10 @@ pub enum Role {
     Recorder(Recorder),
     /// Follows a script; the world lets it act.
     Script(Script),
+    /// Asks for much at once, and leaves.
+    Flood(Flood),
+    /// Changes something in `/ctl`, once.
+    Operator(Operator),
 }
 
 impl Role {
@@ -47,6 +53,8 @@ impl Role {
             Role::Closer(role) => role.next(),
             Role::Recorder(role) => role.next(),
             Role::Script(_) => None,
+            Role::Flood(role) => role.next(dice),
+            Role::Operator(role) => role.next(),
         }
     }
 
@@ -60,6 +68,8 @@ impl Role {
             Role::Closer(role) => role.ended(request, response),
             Role::Recorder(role) => role.ended(request, response),
             Role::Script(role) => role.ended(request, response),
+            Role::Flood(role) => role.ended(),
+            Role::Operator(role) => role.ended(request, response),
         }
     }
 
@@ -67,6 +77,7 @@ impl Role {
     pub fn window(&self) -> usize {
         match self {
             Role::Recorder(_) => Recorder::WINDOW,
+            Role::Flood(_) => usize::MAX,
             _ => 1,
         }
     }
@@ -75,7 +86,21 @@ impl Role {
     pub fn is_final(&self) -> bool {
         match self {
             Role::Closer(_) | Role::Recorder(_) | Role::Watcher(_) => true,
-            Role::Former(_) | Role::Mixed(_) | Role::Increment(_) | Role::Script(_) => false,
+            Role::Former(_)
+            | Role::Script(_)
+            | Role::Mixed(_)
+            | Role::Increment(_)
+            | Role::Flood(_)
+            | Role::Operator(_) => false,
+        }
+    }
+
+    /// Whether it has done all that it ever wanted to, and needs no connection any more.
+    pub fn is_over(&self) -> bool {
+        match self {
+            Role::Flood(role) => role.is_over(),
+            Role::Operator(role) => role.is_over(),
+            _ => false,
         }
     }
 

@@ -207,6 +207,11 @@ impl Machine for Standin {
         let log = self.shared.log.borrow();
         log.file(path.as_bytes(), self.applied).map(|file| file.1)
     }
+
+    /// Its membership is not replicated state: no operator may touch it.
+    fn seats(&self) -> Vec<(u64, Option<NodeId>)> {
+        Vec::new()
+    }
 }
 
 impl Standin {

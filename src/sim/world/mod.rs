@@ -12,7 +12,8 @@ use super::chance::{Chance, What};
 use super::check::Violation;
 use super::check::agreement::Agreement;
 use super::check::revisions::Revisions;
-use super::fault::{Event, Fault, NEVER_TROUBLED};
+use super::clock::Clock;
+use super::fault::{Doom, Event, Fault, NEVER_TROUBLED};
 use super::history::Operation;
 use super::machine::Machine;
 use super::nemesis::Kind;
@@ -92,6 +93,10 @@ pub struct World<M: Machine> {
     pub events_max: u64,
     /// The longest that a message may travel while nobody is healed.
     longest: Duration,
+    /// Whether each host lets new connections in.
+    pub(super) doors: Vec<Door>,
+    /// Clients that do not reach some host, until some time.
+    client_cuts: Vec<(usize, HostId, Time)>,
     shared: M::Shared,
     listening: Vec<Option<Pid>>,
     agreement: Agreement,
@@ -99,6 +104,18 @@ pub struct World<M: Machine> {
     effects: Vec<super::process::Effect>,
     buffer: Vec<u8>,
     frame: bytes::BytesMut,
+}
+
+/// What happens to attempts to connect to a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Door {
+    /// They succeed if somebody listens.
+    #[default]
+    Open,
+    /// They fail at once, until some time.
+    Refuses(Time),
+    /// They hang until they are given up, until some time.
+    Hangs(Time),
 }
 
 /// Counts of one run.
@@ -114,6 +131,10 @@ pub struct Stats {
     pub crashes: u64,
     /// Requests of clients that were answered.
     pub answered: u64,
+    /// Damaged messages of peers that no receiver took for a message.
+    pub damage_caught: u64,
+    /// Damaged messages of peers that could be read as other messages.
+    pub damage_unseen: u64,
 }
 
 /// Something that happens at some time.
@@ -124,6 +145,8 @@ pub enum Happening {
         from: Pid,
         /// The process that it is for.
         to: Pid,
+        /// When it left.
+        left: Time,
         /// What it is.
         parcel: Parcel,
     },
@@ -176,6 +199,20 @@ pub enum Happening {
         pairs: Vec<(HostId, HostId)>,
         /// Until when.
         until: Time,
+    },
+    /// Messages wait on their way, until some time.
+    Clog {
+        /// From where to where.
+        links: Vec<(HostId, HostId)>,
+        /// Until when.
+        until: Time,
+    },
+    /// A process dies that was doomed.
+    Doomed {
+        /// The process.
+        pid: Pid,
+        /// How.
+        doom: Doom,
     },
     /// A cut ends.
     MendCut {
@@ -255,6 +292,8 @@ impl<M: Machine> World<M> {
             inflicted: Vec::new(),
             labels: BTreeMap::new(),
             troubled_until: Vec::new(),
+            doors: Vec::new(),
+            client_cuts: Vec::new(),
             shared,
             listening: Vec::new(),
             agreement: Agreement::default(),
@@ -271,6 +310,7 @@ impl<M: Machine> World<M> {
         let (high, low) = (host / 250, host % 250 + 1);
         self.hosts.push(format!("10.0.{high}.{low}:8046"));
         self.listening.push(None);
+        self.doors.push(Door::Open);
         self.net.add_host();
         host
     }
@@ -294,7 +334,8 @@ impl<M: Machine> World<M> {
         let who = self.name_next(host);
         let mut dice = self.chance.dice(What::Identity, who);
         let id = NodeId::from_random(dice.draw(), dice.draw());
-        let mut live: Vec<HostId> = self.alive().map(|pid| self.processes[pid].host).collect();
+        let live = (0..self.hosts.len()).filter(|host| self.listening[*host].is_some());
+        let mut live: Vec<HostId> = live.collect();
         dice.shuffle(&mut live);
         live.truncate(2);
         let start = if pid == 0 {
@@ -348,15 +389,41 @@ impl<M: Machine> World<M> {
             history_bytes: HISTORY_BYTES,
             local_reads: false,
             request_timeout: self.params.request_timeout,
-            limits: Limits::default(),
+            limits: Limits {
+                requests_open_max: self.params.requests_open,
+                ..Limits::default()
+            },
             tuning: self.params.tuning,
         }
     }
 
+    /// Whether connections to its address reach this process.
+    pub fn is_listening(&self, pid: Pid) -> bool {
+        self.listening[self.processes[pid].host] == Some(pid)
+    }
+
+    /// Another process starts under the address of this one, which lives on and cannot be reached
+    /// any more. Nobody may count on it from now on.
+    pub(super) fn usurp(&mut self, pid: Pid) {
+        let host = self.processes[pid].host;
+        self.troubled_until[pid] = Time::NEVER;
+        self.listening[host] = None;
+        self.start(host);
+    }
+
     /// Ends a process with all it remembered.
     pub fn crash(&mut self, pid: Pid) {
-        self.note(pid, || "dies".to_owned());
         self.stats.crashes += 1;
+        self.end(pid, self.net.params.half_open_ppm);
+    }
+
+    /// Ends a process in order: everybody is told that their connections to it have ended.
+    pub fn stop(&mut self, pid: Pid) {
+        self.end(pid, 0);
+    }
+
+    fn end(&mut self, pid: Pid, half_open_ppm: u32) {
+        self.note(pid, || "dies".to_owned());
         let process = &mut self.processes[pid];
         sometimes!(DiesBeforeReady, !process.ready);
         sometimes!(DiesWithUnsynced, process.disk.holds_something());
@@ -365,12 +432,16 @@ impl<M: Machine> World<M> {
         process.ready = false;
         process.inbox.clear();
         process.lobby.clear();
-        self.listening[process.host] = None;
+        process.doom = None;
+        let host = process.host;
+        if self.listening[host] == Some(pid) {
+            self.listening[host] = None;
+        }
         for other in 0..self.processes.len() {
             self.net.link(pid, other).state = State::Down;
             if other != pid && self.net.state(other, pid) == State::Up {
                 let dice = &mut self.processes[other].dial_dice;
-                if dice.hit(self.net.params.half_open_ppm) {
+                if dice.hit(half_open_ppm) {
                     sometimes!(ConnectionHalfOpen);
                     self.make_hole(other, pid);
                 } else {
@@ -415,7 +486,12 @@ impl<M: Machine> World<M> {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Arrive { from, to, parcel } => self.on_arrive(from, to, parcel),
+            Happening::Arrive {
+                from,
+                to,
+                left,
+                parcel,
+            } => self.on_arrive(from, to, left, parcel),
             Happening::Turn { pid } => self.on_turn(pid),
             Happening::Timer { pid } => self.on_timer(pid),
             Happening::Synced { pid, upto } => self.on_synced(pid, upto),
@@ -430,6 +506,8 @@ impl<M: Machine> World<M> {
             | Happening::MendCut { .. }
             | Happening::Quick { .. }
             | Happening::Cut { .. }
+            | Happening::Clog { .. }
+            | Happening::Doomed { .. }
             | Happening::Strike { .. }
             | Happening::Inflict { .. }
                 if self.is_frozen() => {}
@@ -446,6 +524,8 @@ impl<M: Machine> World<M> {
             }
             Happening::Quick { pid } => self.processes[pid].slow = 1,
             Happening::Cut { pairs, until } => self.on_cut(pairs, until),
+            Happening::Clog { links, until } => self.clog(&links, until),
+            Happening::Doomed { pid, doom } => self.on_doomed(pid, doom),
             Happening::Strike { n } => self.strike(n),
             Happening::Inflict { fault } => {
                 self.trace.add(self.now, 0, Mark::Fault, 0);
@@ -454,19 +534,19 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// The clock of a process goes ahead by so much.
-    pub(super) fn jump_clock(&mut self, pid: Pid, ahead: Duration) {
+    /// Changes the clock of a process.
+    pub(super) fn set_clock(&mut self, pid: Pid, change: impl FnOnce(&mut Clock, Time)) {
         let process = &mut self.processes[pid];
+        change(&mut process.clock, self.now);
         sometimes!(
             ClockJumpsPastTimer,
-            process.clock.show(self.now) + ahead >= process.wake
+            process.clock.show(self.now) >= process.wake
         );
-        process.clock.jump(self.now, ahead);
         process.timer = Time::NEVER;
         self.arm_timer(pid);
     }
 
-    /// Ends all cuts.
+    /// Ends all cuts, clogs and lags.
     pub(super) fn mend_everything(&mut self) {
         for a in 0..self.hosts.len() {
             for b in 0..a {
@@ -484,12 +564,15 @@ impl<M: Machine> World<M> {
         params.loss_ppm = 0;
         params.duplicate_ppm = 0;
         params.tail_ppm = 0;
+        params.bandwidth = 0;
+        self.client_cuts.clear();
         for pid in 0..self.processes.len() {
             let in_core = self.core.contains(&pid);
             let process = &mut self.processes[pid];
             if in_core {
                 sometimes!(CoreWakesPaused, process.paused_until > self.now);
                 process.slow = 1;
+                process.doom = None;
                 process.paused_until = self.now;
                 process.busy_until = self.now;
                 // Its next turn may be planned for the end of a long pause.
@@ -503,6 +586,7 @@ impl<M: Machine> World<M> {
             for other in self.core.clone() {
                 let hosts = (self.processes[one].host, self.processes[other].host);
                 self.net.mend_all(hosts.0, hosts.1);
+                self.doors[hosts.0] = Door::Open;
                 if self.net.state(one, other) == State::Hole {
                     self.break_link(one, other);
                 }
@@ -514,6 +598,7 @@ impl<M: Machine> World<M> {
             if !self.core.contains(&self.conns[conn].pid) {
                 self.hang_up(conn);
             }
+            self.heal_conn(conn);
         }
     }
 

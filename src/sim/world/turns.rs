@@ -59,11 +59,18 @@ impl<M: Machine> World<M> {
             has_more && handled as u64 >= GROUP_INPUTS_MAX
         );
         self.trace.add(self.now, pid, Kind::Run, handled as u64);
+        if self.processes[pid].doom.is_some() && self.die_in_turn(pid, &mut effects, leaves) {
+            self.effects = effects;
+            return;
+        }
         for effect in effects.drain(..) {
             self.take_effect(pid, effect, leaves);
         }
         self.effects = effects;
         self.after_turn(pid, has_more);
+        if self.processes[pid].doom.is_some() {
+            self.die_unsynced(pid);
+        }
     }
 
     fn after_turn(&mut self, pid: Pid, has_more: bool) {
@@ -91,7 +98,7 @@ impl<M: Machine> World<M> {
         }
     }
 
-    fn take_effect(&mut self, pid: Pid, effect: Effect, leaves: Time) {
+    pub(in crate::sim) fn take_effect(&mut self, pid: Pid, effect: Effect, leaves: Time) {
         match effect {
             Effect::Send(outgoing) => self.send(pid, &outgoing, leaves),
             Effect::Reply(session, response) => {
@@ -99,7 +106,8 @@ impl<M: Machine> World<M> {
                 encode_frame(&response, &mut self.frame);
                 self.trace
                     .add(self.now, pid, Kind::Reply, digest(&self.frame));
-                self.deliver_answer(pid, session, Some(response), leaves);
+                let bytes = self.frame.len();
+                self.deliver_answer(pid, session, Some((response, bytes)), leaves);
             }
             Effect::Finish(session) => self.deliver_answer(pid, session, None, leaves),
             Effect::Locate(peer, addr) => self.locate(pid, peer, addr.as_deref()),

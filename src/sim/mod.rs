@@ -44,15 +44,15 @@
 //! # How to add a fault, a client, a scenario
 //!
 //! A fault is a variant in [`fault`] with an arm in one of its rooms, a kind in [`nemesis`], and a test
-//! of what it does to processes that only listen; a client is a role in [`client`]; a scenario is a
-//! test that builds a [`world::World`], starts processes and actors, and calls `inflict` at the times
-//! it wants instead of pushing `Happening::Strike`.
+//! of what it does to processes that only listen; a client is a role in [`client`] and a task in
+//! [`workload`]. A scenario is a file: `docs/scenarios.md`, [`scenario`]. Whatever is drawn can be told
+//! in a [`setup::Setup`] as well, so that a failure can be written down and shrunk ([`shrink`]).
 
 pub mod chance;
 pub mod check;
 pub mod client;
 pub mod clock;
-pub mod crowd;
+
 pub mod disk;
 pub mod fault;
 pub mod files;
@@ -76,4 +76,5 @@ pub mod sweep;
 pub mod trace;
 pub mod trouble;
 pub mod units;
+pub mod workload;
 pub mod world;

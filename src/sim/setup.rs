@@ -7,12 +7,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::chance::Chance;
-use super::crowd::{self, Client};
 use super::fault::Event;
 use super::params::Params;
 use super::process::HostId;
 use super::script::{Check, Step};
 use super::trouble::Troubles;
+use super::workload::{self, Client};
 
 /// What a run is made from.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +67,7 @@ impl Setup {
     pub fn from_seed(seed: u64) -> Setup {
         let chance = Chance::new(seed);
         let mut params = Params::draw(&chance);
-        let clients = crowd::draw(&chance, &mut params);
+        let clients = workload::draw(&chance, &mut params);
         Setup {
             params,
             clients,

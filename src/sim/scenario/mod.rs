@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::crowd::Client;
 use super::fault::Event;
 use super::params::Params;
 use super::run::{Report, run, run_upto};
 use super::script::{Check, Step};
 use super::setup::{Core, Setup};
 use super::trouble::Troubles;
+use super::workload::Client;
 use super::world::Narrator;
 use crate::core::instrument::mutant::{Mutant, plant};
 use crate::core::instrument::probe::Probe;

@@ -160,6 +160,8 @@ fn draw_tuning(dice: &mut Dice) -> Tuning {
         },
         writes_open_max: *dice.pick(&[2, 16, usual.writes_open_max, usual.writes_open_max]),
         bytes_open_max: Tuning::default().bytes_open_max,
+        // With few, whoever misses a little takes a snapshot.
+        log_slots_max: *dice.pick(&[8, 64, usual.log_slots_max, usual.log_slots_max]),
     }
 }
 

@@ -112,8 +112,16 @@ struct Own {
 }
 
 impl Consensus {
-    /// The consensus of a node whose state is that after slot `applied`.
-    pub fn new(me: NodeId, batch: BatchLimits, alpha: u64, applied: Slot, epochs: Epochs) -> Self {
+    /// The consensus of a node whose state is that after slot `applied`. It keeps the entries of
+    /// `log_slots_max` applied slots.
+    pub fn new(
+        me: NodeId,
+        batch: BatchLimits,
+        log_slots_max: usize,
+        alpha: u64,
+        applied: Slot,
+        epochs: Epochs,
+    ) -> Self {
         let fence = applied.next();
         Consensus {
             me,
@@ -137,7 +145,7 @@ impl Consensus {
             stall: None,
             revocation: None,
             reader: Reader::default(),
-            retained: Retained::new(applied),
+            retained: Retained::new(applied, log_slots_max),
             catch_up: catch_up::CatchUp::default(),
             revoked: Vec::new(),
         }
@@ -222,7 +230,7 @@ impl Consensus {
     pub fn jump(&mut self, applied: Slot, epochs: Epochs, last: impl Fn(NodeId) -> Seq) {
         assert!(applied > self.applied(), "a snapshot of the past");
         self.window.jump(applied);
-        self.retained = Retained::new(applied);
+        self.retained.jump(applied);
         self.seen = self.seen.max(applied);
         self.next = self.next.max(applied.next());
         self.own = self.own.split_off(&applied.next());

@@ -7,9 +7,6 @@ use super::backlog::weight;
 use crate::core::log::Entry;
 use crate::core::protocol::peer::Digest;
 
-/// Applied slots that are kept at most: a minute or so of a busy cluster.
-const SLOTS_MAX: usize = 65_536;
-
 /// Bytes that are kept at most, estimated. Whoever is further behind takes a snapshot.
 const BYTES_MAX: usize = 64 << 20;
 
@@ -20,15 +17,17 @@ pub struct Retained {
     base: Slot,
     entries: VecDeque<(Entry, Digest, usize)>,
     bytes: usize,
+    slots_max: usize,
 }
 
 impl Retained {
-    /// Nothing, after `applied`.
-    pub fn new(applied: Slot) -> Retained {
+    /// Nothing, after `applied`. Keeps `slots_max` slots at most.
+    pub fn new(applied: Slot, slots_max: usize) -> Retained {
         Retained {
             base: applied,
             entries: VecDeque::new(),
             bytes: 0,
+            slots_max,
         }
     }
 
@@ -37,11 +36,18 @@ impl Retained {
         let size = weight(&entry);
         self.bytes += size;
         self.entries.push_back((entry, digest, size));
-        while self.entries.len() > SLOTS_MAX || (self.bytes > BYTES_MAX && self.entries.len() > 1) {
+        while self.entries.len() > self.slots_max
+            || (self.bytes > BYTES_MAX && self.entries.len() > 1)
+        {
             let (_, _, size) = self.entries.pop_front().expect("it is not empty");
             self.bytes -= size;
             self.base = self.base.next();
         }
+    }
+
+    /// Nothing, after a later slot: what lies between was not seen here.
+    pub fn jump(&mut self, applied: Slot) {
+        *self = Retained::new(applied, self.slots_max);
     }
 
     /// The first slot that is kept.
@@ -88,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_tail_starts_where_it_is_asked_to() {
-        let mut retained = Retained::new(Slot(10));
+        let mut retained = Retained::new(Slot(10), 100);
         for n in 11..=20 {
             retained.push(Entry::Skip, Digest(n));
         }

@@ -69,6 +69,8 @@ pub struct Tuning {
     pub writes_open_max: usize,
     /// Bytes of them at most, estimated.
     pub bytes_open_max: usize,
+    /// Applied slots whose entries are kept at most, for those who missed some of them.
+    pub log_slots_max: usize,
 }
 
 impl Default for Tuning {
@@ -83,6 +85,8 @@ impl Default for Tuning {
             writes_open_max: 65_536,
             // A few hundred of the largest values.
             bytes_open_max: 256 << 20,
+            // A minute or so of a busy cluster.
+            log_slots_max: 65_536,
         }
     }
 }

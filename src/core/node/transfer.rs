@@ -41,7 +41,8 @@ impl Uploads {
         env: &mut impl Env,
     ) {
         let goes_on = |export: &StateExport| consensus.has_after(export.at());
-        let known = |(export, _): &(StateExport, Time)| export.at() == at;
+        // 0 asks for the newest, which one of the beginning is not for long.
+        let known = |(export, _): &(StateExport, Time)| at > Slot(0) && export.at() == at;
         let usable = |(export, _): &(StateExport, Time)| goes_on(export);
         let position = self.list.iter().position(known);
         let index = match position.or_else(|| self.list.iter().rposition(usable)) {

@@ -91,3 +91,36 @@ fn a_snapshot_of_a_slot_that_its_configurations_do_not_belong_to_is_refused() {
     header[0] = 0;
     assert!(StateImporter::new(limits).take(&header).is_err());
 }
+
+#[test]
+fn a_snapshot_of_the_beginning_is_not_taken_for_the_newest() {
+    let mut world = World {
+        now: Time(1_000_000),
+        ..World::default()
+    };
+    let start = Start::Found {
+        cluster: "local".into(),
+    };
+    let mut config = config(1, start);
+    config.tuning.log_slots_max = 4;
+    world.nodes.insert(id(1), Node::new(config));
+    let opened = Input::Opened { session: SESSION };
+    world.inputs.push_back((id(1), opened));
+    let mut early = Taker::new(11);
+    early.step(&mut world);
+    assert_eq!((early.at, early.importer.due()), (Slot(0), 1));
+
+    for n in 0..10 {
+        let set = set(&format!("/a/{n}"), "x", -1);
+        assert_eq!(world.ask(1, set).error(), None);
+    }
+    let mut late = Taker::new(12);
+    while !late.is_done {
+        late.step(&mut world);
+    }
+    assert!(
+        late.at > Slot(10),
+        "one after slot {} is of no use",
+        late.at
+    );
+}

@@ -47,6 +47,7 @@ pub mod disk;
 pub mod history;
 pub mod machine;
 pub mod model;
+pub mod mutants;
 pub mod nemesis;
 pub mod net;
 pub mod params;

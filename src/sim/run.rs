@@ -25,8 +25,6 @@ use crate::core::id::NodeId;
 
 /// How often the progress of a phase is looked at.
 const LOOK: Duration = Duration::from_millis(20);
-/// Events after which a run counts as running away: a hundred times a usual one.
-const EVENTS_MAX: u64 = 20_000_000;
 /// Revisions that the recorders of all nodes but one read; one node tells all of them.
 const TAIL_REVS: i64 = 100;
 
@@ -133,10 +131,6 @@ impl<M: Machine> Run<'_, M> {
         self.world.run_until(until);
         if let Some(violation) = self.world.violation.clone() {
             return Err(violation);
-        }
-        if self.world.trace.events() > EVENTS_MAX {
-            let detail = format!("more than {EVENTS_MAX} events");
-            return Err(Violation::new("a run comes to an end", detail));
         }
         Ok(())
     }

@@ -6,6 +6,8 @@
     reason = "runs seeds on several threads and tells how long they took"
 )]
 
+mod mutants;
+
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -50,6 +52,8 @@ enum Command {
         #[command(flatten)]
         subject: Subject,
     },
+    /// Plants bugs in the node and tells how soon runs find them: `doozer-sim mutants --jobs 2`
+    Mutants(mutants::Mutants),
 }
 
 /// What is run.
@@ -116,6 +120,10 @@ fn main() -> anyhow::Result<ExitCode> {
             let speed = totals.events as f64 / wall;
             println!("{totals} wall={wall:.1}s events/s={speed:.0}");
             totals
+        }
+        Command::Mutants(mutants) => {
+            silence_panics();
+            return mutants.run();
         }
     };
     Ok(ExitCode::from(u8::from(!totals.failures.is_empty())))

@@ -18,11 +18,12 @@ use session::Session;
 use super::consensus::Ticket;
 use super::env::{Env, Time};
 use super::id::{Rev, SessionId};
+use super::instrument::planted;
 use super::limits::Limits;
 use super::log::Seq;
 use super::protocol::client::{ErrorCode, Request, Response, Verb};
 use super::state::Outcome;
-use super::store::{Event, Mutation, Refusal, Store, WatchId, Watches};
+use super::store::{Event, EventKind, Mutation, Refusal, Store, WatchId, Watches};
 
 /// Clients and what they wait for.
 #[derive(Clone, Debug)]
@@ -181,7 +182,7 @@ impl Service {
         // Commands of one process come into effect in order.
         while self.writes.front().is_some_and(|(first, _)| *first <= seq) {
             let (first, write) = self.writes.pop_front().expect("it was just seen");
-            if first == seq && !write.abandoned {
+            if first == seq && (!write.abandoned || planted!(AnswersTwice)) {
                 let response = match outcome {
                     Outcome::Done(rev) if write.verb == Verb::Set => Response {
                         rev: Some(rev.0 as i64),
@@ -210,6 +211,9 @@ impl Service {
         let Some(event) = store.event(rev) else {
             return;
         };
+        if planted!(WatchSkipsRefusals) && event.kind == EventKind::Refused {
+            return;
+        }
         for id in self.watches.wake(event) {
             let (session, tag) = self.parked.remove(&id).expect("it was parked");
             if let Some(state) = self.sessions.get_mut(&session) {
@@ -221,6 +225,9 @@ impl Service {
 
     /// Answers reads at revisions that have come.
     fn answer_future(&mut self, store: &mut Store, env: &mut impl Env) {
+        if planted!(FutureReadsForgotten) {
+            return;
+        }
         let rev = store.rev();
         while let Some(entry) = self.future.first_entry()
             && *entry.key() <= rev
@@ -239,7 +246,8 @@ impl Service {
     /// is the latest command of this process that is in effect.
     pub fn on_jump(&mut self, before: Rev, last: Seq, store: &mut Store, env: &mut impl Env) {
         let after = store.rev();
-        if !self.parked.is_empty() && before.next() < store.oldest() {
+        let have_missed = before.next() < store.oldest() && !planted!(JumpHidesGap);
+        if !self.parked.is_empty() && have_missed {
             // Nobody knows what they have missed.
             let parked = std::mem::take(&mut self.parked);
             self.watches = Watches::new();
@@ -251,11 +259,14 @@ impl Service {
             }
         }
         let mut rev = before.next();
-        while rev <= after && !self.watches.is_empty() {
+        while rev <= after && !self.watches.is_empty() && !planted!(JumpWakesNobody) {
             self.wake(rev, store, env);
             rev = rev.next();
         }
         self.answer_future(store, env);
+        if planted!(JumpLeavesWritesOpen) {
+            return;
+        }
         while self.writes.front().is_some_and(|(seq, _)| *seq <= last) {
             let (_, write) = self.writes.pop_front().expect("it was just seen");
             if !write.abandoned {
@@ -284,7 +295,12 @@ impl Service {
             }
             if !write.abandoned {
                 write.abandoned = true;
-                expired.commands.push(*seq);
+                let void = if planted!(VoidsTheNext) {
+                    seq.next()
+                } else {
+                    *seq
+                };
+                expired.commands.push(void);
                 late.push((
                     write.session,
                     write.tag,

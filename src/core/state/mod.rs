@@ -10,8 +10,10 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::consensus::Slot;
 use super::id::{NodeId, Rev};
+use super::instrument::planted;
 use super::log::{Author, Entry, Op, Seq};
 use super::membership::{Epoch, Epochs, MEMBERS_MAX, owners_min};
+use super::protocol::client::REV_CLOBBER;
 use super::protocol::peer::Digest;
 use super::store::{Found, HistoryLimits, Mutation, Path, Refusal, Store, Value};
 
@@ -136,10 +138,14 @@ impl State {
                 let origin = run.origin;
                 for (index, op) in run.ops.iter().enumerate() {
                     let seq = run.first.plus(index);
-                    if !seq.follows(self.last(origin)) {
+                    let last = self.last(origin);
+                    let is_due = seq.follows(last)
+                        || planted!(RepeatsApplied) && seq <= last
+                        || planted!(GapsApplied) && seq > last;
+                    if !is_due {
                         continue;
                     }
-                    self.remember(origin, seq);
+                    self.remember(origin, seq.max(last));
                     let outcome = self.perform(origin, op, &mut changed);
                     calendar |= touches_slots(op);
                     each(
@@ -231,7 +237,7 @@ impl State {
             .any(|(path, found, value)| path == *file && found == rev && value.0.is_empty());
         let holders = self.slot_holders();
         let settled = self.epochs.latest().start <= self.applied;
-        if !vacant
+        if !(vacant || planted!(ClaimTakesTaken))
             || !settled
             || holders.contains(&origin)
             || holders.len() >= MEMBERS_MAX
@@ -240,7 +246,10 @@ impl State {
             return Outcome::Nothing;
         }
         let value = Value(origin.to_string().into());
-        let rev = rev.0 as i64;
+        let mut rev = rev.0 as i64;
+        if planted!(ClaimTakesTaken) {
+            rev = REV_CLOBBER;
+        }
         let done = self.store.apply(&Mutation::Set {
             path: file.clone(),
             value,
@@ -252,7 +261,7 @@ impl State {
 
     fn change_owners(&mut self, expect: Slot, owners: &[NodeId]) -> bool {
         let latest = self.epochs.latest();
-        let start = self.applied.plus(self.alpha);
+        let start = self.change_start();
         if latest.start != expect || latest.start == start {
             return false;
         }
@@ -290,13 +299,30 @@ impl State {
             }
         }
         self.epochs
-            .push(Epoch::new(self.applied.plus(self.alpha), members, owners));
+            .push(Epoch::new(self.change_start(), members, owners));
         true
+    }
+
+    /// The first slot that a change of configuration in the slot applied last governs: nobody has
+    /// acted in it so far (I6).
+    fn change_start(&self) -> Slot {
+        if planted!(ChangeAtOnce) {
+            return self.applied.next();
+        }
+        if planted!(ChangeOneSlotEarly) {
+            return self.applied.plus(self.alpha - 1);
+        }
+        self.applied.plus(self.alpha)
     }
 
     fn remember(&mut self, origin: NodeId, last: Seq) {
         let slot = self.applied;
-        if self.origins.len() >= ORIGINS_MAX && !self.origins.contains_key(&origin) {
+        let origins_max = if planted!(OriginsForgotten) {
+            2
+        } else {
+            ORIGINS_MAX
+        };
+        if self.origins.len() >= origins_max && !self.origins.contains_key(&origin) {
             let oldest = self
                 .origins
                 .iter()

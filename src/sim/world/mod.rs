@@ -38,6 +38,11 @@ const HISTORY_REVS: u64 = 1 << 40;
 /// Bytes of history that nodes keep, for the same reason.
 const HISTORY_BYTES: u64 = 1 << 40;
 
+/// Events after which a run counts as running away: a hundred times a usual one.
+const EVENTS_MAX: u64 = 4_000_000;
+/// Runs don't go on for ever.
+pub const NO_RUNAWAY: &str = "a run comes to an end";
+
 /// Everything in one run.
 pub struct World<M: Machine> {
     /// What this run is made of.
@@ -349,6 +354,10 @@ impl<M: Machine> World<M> {
             assert!(now >= self.now, "time goes back");
             self.now = now;
             self.happen(happening);
+            if self.trace.events() > EVENTS_MAX {
+                let detail = format!("more than {EVENTS_MAX} events");
+                self.accuse(Violation::new(NO_RUNAWAY, detail));
+            }
         }
     }
 

@@ -35,7 +35,7 @@
 //!
 //! # How to add a fault, a client, a scenario
 //!
-//! A fault is a variant in [`nemesis`] and an arm in `World::inflict`; a client is a role in
+//! A fault is a variant in [`fault`] with an arm in `World::inflict`, and a kind in [`nemesis`]; a client is a role in
 //! [`client`]; a scenario is a test that builds a [`world::World`], starts processes and actors, and
 //! calls `inflict` at the times it wants instead of pushing `Happening::Strike`.
 
@@ -44,6 +44,7 @@ pub mod check;
 pub mod client;
 pub mod clock;
 pub mod disk;
+pub mod fault;
 pub mod history;
 pub mod machine;
 pub mod model;

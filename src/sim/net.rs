@@ -17,6 +17,8 @@ pub struct Net {
     /// How it behaves.
     pub params: NetParams,
     chance: Chance,
+    /// The names of the processes.
+    names: Vec<u64>,
     /// `cuts[a][b]`: how many faults keep messages from host `a` to host `b` from arriving.
     cuts: Vec<Vec<u32>>,
     /// `links[a][b]`: the connection that process `a` opened to process `b`.
@@ -60,6 +62,7 @@ impl Net {
         Net {
             params,
             chance,
+            names: Vec::new(),
             cuts: Vec::new(),
             links: Vec::new(),
         }
@@ -74,13 +77,13 @@ impl Net {
         }
     }
 
-    /// Makes room for a process.
-    pub fn add_process(&mut self) {
-        let count = self.links.len() + 1;
+    /// Makes room for a process, whose choices are drawn under the name `who`.
+    pub fn add_process(&mut self, who: u64) {
+        self.names.push(who);
         self.links.push(Vec::new());
         for (from, row) in self.links.iter_mut().enumerate() {
-            for to in row.len()..count {
-                row.push(Link::new(&self.chance, from, to));
+            for to in row.len()..self.names.len() {
+                row.push(Link::new(&self.chance, self.names[from], self.names[to]));
             }
         }
     }
@@ -151,8 +154,8 @@ impl NetParams {
 }
 
 impl Link {
-    fn new(chance: &Chance, from: Pid, to: Pid) -> Link {
-        let who = (from as u64) << 32 | to as u64;
+    fn new(chance: &Chance, from: u64, to: u64) -> Link {
+        let who = from << 32 | to;
         Link {
             state: State::Down,
             epoch: 0,
@@ -186,9 +189,9 @@ mod tests {
         params.tail_ppm = 0;
         change(&mut params);
         let mut net = Net::new(params, chance);
-        for _ in 0..2 {
+        for who in 0..2 {
             net.add_host();
-            net.add_process();
+            net.add_process(who);
         }
         net.link(0, 1).open(Time(0));
         net

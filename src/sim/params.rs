@@ -59,7 +59,7 @@ pub struct Params {
     pub patience: Duration,
     /// Time between two faults, on average.
     pub fault_gap: Duration,
-    /// How likely each kind of fault is, in the order of [`super::nemesis::FAULTS`].
+    /// How likely each kind of fault is, in the order of [`super::nemesis::KINDS`].
     pub fault_weights: Vec<u64>,
 }
 
@@ -129,7 +129,7 @@ impl Params {
             keys: dice.between(1, 8),
             patience: micros(dice.magnitude(500_000, 10_000_000)),
             fault_gap: micros(dice.magnitude(20_000, 800_000)),
-            fault_weights: super::nemesis::FAULTS
+            fault_weights: super::nemesis::KINDS
                 .iter()
                 .map(|_| sometimes(dice, 8))
                 .collect(),

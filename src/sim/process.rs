@@ -92,9 +92,9 @@ pub enum Effect {
 }
 
 impl<M: Machine> Process<M> {
-    /// A process that starts at `now`.
+    /// A process that starts at `now`, whose choices are drawn under the name `who`.
     pub fn new(
-        pid: Pid,
+        who: u64,
         host: HostId,
         id: NodeId,
         machine: M,
@@ -102,7 +102,6 @@ impl<M: Machine> Process<M> {
         chance: &Chance,
         params: &Params,
     ) -> Process<M> {
-        let who = pid as u64;
         let mut dice = chance.dice(What::Clock, who);
         let shown = Time(dice.magnitude(1, 1 << 40));
         let pace = 1_000_000 + dice.between(0, 2 * params.drift_ppm) - params.drift_ppm;

@@ -176,6 +176,7 @@ impl<M: Machine> Run<'_, M> {
             let watcher = Watcher::new(&mut dice);
             world.add_actor(Role::Watcher(watcher), None);
         }
+        world.storm_began = world.now;
         world.queue.push(world.now, Happening::Strike { n: 0 });
         self.advance(params.storm)
     }

@@ -172,6 +172,7 @@ impl<M: Machine> World<M> {
 
     pub(super) fn on_cut(&mut self, pairs: Vec<(HostId, HostId)>, until: Time) {
         for (a, b) in &pairs {
+            self.ensure_host(*a.max(b));
             self.net.cut(*a, *b);
             let (Some(from), Some(to)) = (self.listening[*a], self.listening[*b]) else {
                 continue;

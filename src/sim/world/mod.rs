@@ -12,14 +12,14 @@ use super::chance::{Chance, Dice, What};
 use super::check::Violation;
 use super::check::agreement::Agreement;
 use super::check::revisions::Revisions;
+use super::fault::{Event, Fault, NEVER_TROUBLED};
 use super::history::Operation;
 use super::machine::Machine;
-use super::nemesis::NEVER_TROUBLED;
 use super::net::{Net, State};
 use super::params::{Params, micros};
 use super::process::{HostId, Pid, Process};
 use super::queue::Queue;
-use super::trace::{Kind, Trace};
+use super::trace::Trace;
 use crate::core::env::Time;
 use crate::core::id::NodeId;
 use crate::core::limits::Limits;
@@ -77,6 +77,10 @@ pub struct World<M: Machine> {
     pub core: Vec<Pid>,
     /// Where a narration goes.
     pub narrator: Option<Narrator>,
+    /// When faults began.
+    pub storm_began: Time,
+    /// The faults so far, in order.
+    pub inflicted: Vec<Event>,
     /// Until when each process may be taken for dead, and rightly.
     pub(super) troubled_until: Vec<Time>,
     shared: M::Shared,
@@ -175,6 +179,11 @@ pub enum Happening {
         /// For the how manyeth time.
         n: u64,
     },
+    /// A fault that was planned happens.
+    Inflict {
+        /// Which.
+        fault: Fault,
+    },
     /// A client acts.
     Act {
         /// The client.
@@ -226,6 +235,8 @@ impl<M: Machine> World<M> {
             stats: Stats::default(),
             core: Vec::new(),
             narrator,
+            storm_began: Time(0),
+            inflicted: Vec::new(),
             troubled_until: Vec::new(),
             shared,
             listening: Vec::new(),
@@ -247,6 +258,13 @@ impl<M: Machine> World<M> {
         host
     }
 
+    /// Makes sure that there is a host of this number.
+    pub(super) fn ensure_host(&mut self, host: HostId) {
+        while self.hosts.len() <= host {
+            self.add_host();
+        }
+    }
+
     /// Starts a process on a host. The first one founds the cluster; others are told the addresses
     /// of some live ones.
     pub fn start(&mut self, host: HostId) -> Pid {
@@ -256,7 +274,8 @@ impl<M: Machine> World<M> {
             self.hosts[host]
         );
         let pid = self.processes.len();
-        let mut dice = self.chance.dice(What::Identity, pid as u64);
+        let who = self.name_next(host);
+        let mut dice = self.chance.dice(What::Identity, who);
         let id = NodeId::from_random(dice.draw(), dice.draw());
         let mut live: Vec<HostId> = self.alive().map(|pid| self.processes[pid].host).collect();
         dice.shuffle(&mut live);
@@ -269,19 +288,31 @@ impl<M: Machine> World<M> {
         };
         let machine = M::new(self.config(pid, id, host, start), &self.shared);
         let mut process =
-            Process::new(pid, host, id, machine, self.now, &self.chance, &self.params);
+            Process::new(who, host, id, machine, self.now, &self.chance, &self.params);
         process.attach = live.clone();
         self.processes.push(process);
         self.troubled_until.push(NEVER_TROUBLED);
         self.by_id.insert(id, pid);
         self.listening[host] = Some(pid);
-        self.net.add_process();
+        self.net.add_process(who);
         self.note(pid, || "starts".to_owned());
         self.take_turn_soon(pid);
         for host in live {
             self.dial_soon(pid, host);
         }
         pid
+    }
+
+    /// The name under which the choices of the next process on a host are drawn: it does not depend
+    /// on who lived and died elsewhere.
+    fn name_next(&self, host: HostId) -> u64 {
+        let lives = self.processes.iter().filter(|one| one.host == host).count();
+        (host as u64) << 16 | lives as u64
+    }
+
+    /// The process that runs on a host.
+    pub fn process_on(&self, host: HostId) -> Option<Pid> {
+        self.listening.get(host).copied().flatten()
     }
 
     fn config(&self, pid: Pid, id: NodeId, host: HostId, start: Start) -> Config {
@@ -378,8 +409,10 @@ impl<M: Machine> World<M> {
             | Happening::Quick { .. }
             | Happening::Cut { .. }
             | Happening::Strike { .. }
+            | Happening::Inflict { .. }
                 if self.is_frozen() => {}
             Happening::Start { host } => {
+                self.ensure_host(host);
                 if self.listening[host].is_none() {
                     self.start(host);
                 }
@@ -391,10 +424,8 @@ impl<M: Machine> World<M> {
             }
             Happening::Quick { pid } => self.processes[pid].slow = 1,
             Happening::Cut { pairs, until } => self.on_cut(pairs, until),
-            Happening::Strike { n } => {
-                self.trace.add(self.now, 0, Kind::Fault, n);
-                self.strike(n);
-            }
+            Happening::Strike { n } => self.strike(n),
+            Happening::Inflict { fault } => self.inflict(&fault),
         }
     }
 

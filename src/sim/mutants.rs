@@ -89,7 +89,6 @@ pub const HEAD: &str = "\
 
 /// Looks for a planted bug, run by run. Nothing stays planted in this thread.
 pub fn hunt(mutant: Mutant, effort: Effort) -> Hunt {
-    let _planted = Planted::new(mutant);
     let mut hunt = Hunt {
         mutant,
         runs: 0,
@@ -98,7 +97,13 @@ pub fn hunt(mutant: Mutant, effort: Effort) -> Hunt {
     while hunt.runs < effort.runs && hunt.hits.len() < effort.hits {
         let seed = hunt.runs;
         hunt.runs += 1;
-        if let Some(violation) = run::<Node>(seed, (), None).violation {
+        let planted = Planted::new(mutant);
+        let violation = run::<Node>(seed, (), None).violation;
+        drop(planted);
+        // A run that fails without the bug as well proves nothing.
+        if let Some(violation) = violation
+            && run::<Node>(seed, (), None).violation.is_none()
+        {
             hunt.hits.push((seed, violation.property));
         }
     }

@@ -16,6 +16,9 @@ const OPERATIONS: u64 = 2_000;
 /// Time that forming a cluster may take on a fast network when nothing fails but single messages.
 const FORMING: Duration = Duration::from_secs(120);
 
+/// More revisions than any run makes.
+pub const HISTORY_WHOLE: u64 = 1 << 40;
+
 /// What one run is made of.
 #[derive(Clone, Debug)]
 pub struct Params {
@@ -33,6 +36,8 @@ pub struct Params {
     pub request_timeout: Duration,
     /// How nodes batch, and how far ahead configurations are fixed.
     pub tuning: Tuning,
+    /// Revisions of history that nodes retain.
+    pub history_revs: u64,
     /// The network between processes.
     pub net: NetParams,
     /// Time for which a process collects inputs before it handles them as one group.
@@ -113,6 +118,7 @@ impl Params {
             pulse: micros(dice.between(timeout.as_micros() as u64 / 8, 1_000_000)),
             request_timeout: micros(dice.magnitude(1_000_000, 8_000_000)),
             tuning,
+            history_revs: draw_history(&mut chance.dice(What::Swarm, 5)),
             net,
             group: micros(*dice.pick(&[0, 0, 10, 100, 500])),
             compute: micros(dice.between(2, 40)),
@@ -149,6 +155,12 @@ impl Params {
     }
 }
 
+/// Mostly everything, so that every watch can be checked from the beginning. Else a tenth of a usual
+/// run and more, as no turn of a node makes so many revisions.
+fn draw_history(dice: &mut Dice) -> u64 {
+    *dice.pick(&[200, 1_000, HISTORY_WHOLE, HISTORY_WHOLE, HISTORY_WHOLE])
+}
+
 fn draw_tuning(dice: &mut Dice) -> Tuning {
     let usual = Tuning::default();
     Tuning {
@@ -161,7 +173,13 @@ fn draw_tuning(dice: &mut Dice) -> Tuning {
         writes_open_max: *dice.pick(&[2, 16, usual.writes_open_max, usual.writes_open_max]),
         bytes_open_max: Tuning::default().bytes_open_max,
         // With few, whoever misses a little takes a snapshot.
-        log_slots_max: *dice.pick(&[8, 64, usual.log_slots_max, usual.log_slots_max]),
+        retained_slots_max: *dice.pick(&[
+            8,
+            64,
+            256,
+            usual.retained_slots_max,
+            usual.retained_slots_max,
+        ]),
     }
 }
 

@@ -14,10 +14,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::chance::{Dice, What};
-use super::check::{Violation, counters, linearizability, once, revisions, sequence, watch};
+use super::check::{Violation, counters, edge, linearizability, once, revisions, sequence, watch};
 use super::client::{Closer, Former, Increment, Mixed, Recorder, Role, Style, Watcher};
 use super::machine::Machine;
-use super::params::micros;
+use super::params::{HISTORY_WHOLE, micros};
 use super::process::Pid;
 use super::world::{Happening, Narrator, Stats, World};
 use crate::core::env::Time;
@@ -251,7 +251,8 @@ impl<M: Machine> Run<'_, M> {
         let last = self.last_revision();
         let chronicler = *dice.pick(&core);
         for pid in core {
-            let first = if pid == chronicler {
+            let is_whole = self.world.params.history_revs == HISTORY_WHOLE;
+            let first = if pid == chronicler && is_whole {
                 1
             } else {
                 (last - TAIL_REVS).max(1)
@@ -314,8 +315,9 @@ impl<M: Machine> Run<'_, M> {
         self.watchers_have_caught_up(last)?;
         let world = &*self.world;
         let is_recorder = |actor: usize| matches!(world.actors[actor].role, Role::Recorder(_));
-        let model = sequence::assemble(&world.history, is_recorder, last)?;
+        let model = sequence::assemble(&world.history, is_recorder, &world.chronicle, last)?;
         self.revisions = model.rev() as u64;
+        edge::check(&world.history, &model, world.params.history_revs as i64)?;
         watch::check(&world.history, &model)?;
         once::check(&world.history, &model)?;
         counters::check(&world.history, &model, world.params.keys)?;
@@ -328,12 +330,16 @@ impl<M: Machine> Run<'_, M> {
         self.advance(self.world.params.timeout + micros(500_000))?;
         let world = &*self.world;
         let is_recorder = |actor: usize| matches!(world.actors[actor].role, Role::Recorder(_));
-        let model = sequence::assemble(&world.history, is_recorder, last)?;
+        let model = sequence::assemble(&world.history, is_recorder, &world.chronicle, last)?;
         for (actor, one) in world.actors.iter().enumerate() {
             let Role::Watcher(watcher) = &one.role else {
                 continue;
             };
             let (pattern, next) = watcher.position();
+            if next <= model.rev() - world.params.history_revs as i64 {
+                // It is being told that this is too late.
+                continue;
+            }
             if let Some(rev) = model.first_match(pattern.as_bytes(), next) {
                 let detail = format!("client {actor} still waits for {pattern} at rev {rev}");
                 return Err(Violation::new(watch::PROPERTY, detail));

@@ -114,11 +114,11 @@ struct Own {
 
 impl Consensus {
     /// The consensus of a node whose state is that after slot `applied`. It keeps the entries of
-    /// `log_slots_max` applied slots.
+    /// `retained_slots_max` applied slots.
     pub fn new(
         me: NodeId,
         batch: BatchLimits,
-        log_slots_max: usize,
+        retained_slots_max: usize,
         alpha: u64,
         applied: Slot,
         epochs: Epochs,
@@ -147,7 +147,7 @@ impl Consensus {
             stall: None,
             revocation: None,
             reader: Reader::default(),
-            retained: Retained::new(applied, log_slots_max),
+            retained: Retained::new(applied, retained_slots_max),
             catch_up: catch_up::CatchUp::default(),
             revoked: Vec::new(),
         }

@@ -70,7 +70,7 @@ pub struct Tuning {
     /// Bytes of them at most, estimated.
     pub bytes_open_max: usize,
     /// Applied slots whose entries are kept at most, for those who missed some of them.
-    pub log_slots_max: usize,
+    pub retained_slots_max: usize,
 }
 
 impl Default for Tuning {
@@ -86,7 +86,7 @@ impl Default for Tuning {
             // A few hundred of the largest values.
             bytes_open_max: 256 << 20,
             // A minute or so of a busy cluster.
-            log_slots_max: 65_536,
+            retained_slots_max: 65_536,
         }
     }
 }

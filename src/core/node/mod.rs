@@ -404,7 +404,7 @@ impl Replica {
         let consensus = Consensus::new(
             config.id,
             config.tuning.batch,
-            config.tuning.log_slots_max,
+            config.tuning.retained_slots_max,
             state.alpha(),
             applied,
             epochs,

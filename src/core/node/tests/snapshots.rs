@@ -102,7 +102,7 @@ fn a_snapshot_of_the_beginning_is_not_taken_for_the_newest() {
         cluster: "local".into(),
     };
     let mut config = config(1, start);
-    config.tuning.log_slots_max = 4;
+    config.tuning.retained_slots_max = 4;
     world.nodes.insert(id(1), Node::new(config));
     let opened = Input::Opened { session: SESSION };
     world.inputs.push_back((id(1), opened));

@@ -17,7 +17,7 @@ const OPERATIONS: u64 = 2_000;
 const FORMING: Duration = Duration::from_secs(120);
 
 /// More revisions than any run makes.
-pub const HISTORY_WHOLE: u64 = 1 << 40;
+const HISTORY_WHOLE: u64 = 1 << 40;
 
 /// What one run is made of.
 #[derive(Clone, Debug)]

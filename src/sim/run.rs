@@ -17,7 +17,7 @@ use super::chance::{Dice, What};
 use super::check::{Violation, counters, edge, linearizability, once, revisions, sequence, watch};
 use super::client::{Closer, Former, Increment, Mixed, Recorder, Role, Style, Watcher};
 use super::machine::Machine;
-use super::params::{HISTORY_WHOLE, micros};
+use super::params::micros;
 use super::process::Pid;
 use super::world::{Happening, Narrator, Stats, World};
 use crate::core::env::Time;
@@ -251,8 +251,7 @@ impl<M: Machine> Run<'_, M> {
         let last = self.last_revision();
         let chronicler = *dice.pick(&core);
         for pid in core {
-            let is_whole = self.world.params.history_revs == HISTORY_WHOLE;
-            let first = if pid == chronicler && is_whole {
+            let first = if pid == chronicler {
                 1
             } else {
                 (last - TAIL_REVS).max(1)

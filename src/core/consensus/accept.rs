@@ -244,7 +244,11 @@ impl Consensus {
 
 /// Whether a promise forbids a ballot.
 fn outbids(promised: Ballot, ballot: Ballot) -> bool {
-    let is_excused = planted!(OwnerIgnoresPromise) && ballot.round == 0
-        || planted!(TiedRoundsBothWin) && ballot.round == promised.round;
-    promised > ballot && !is_excused
+    if planted!(OwnerIgnoresPromise) && ballot.round == 0 {
+        return false;
+    }
+    if planted!(TiedRoundsBothWin) && ballot.round == promised.round {
+        return false;
+    }
+    promised > ballot
 }

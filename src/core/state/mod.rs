@@ -139,9 +139,13 @@ impl State {
                 for (index, op) in run.ops.iter().enumerate() {
                     let seq = run.first.plus(index);
                     let last = self.last(origin);
-                    let is_due = seq.follows(last)
-                        || planted!(RepeatsApplied) && seq <= last
-                        || planted!(GapsApplied) && seq > last;
+                    let mut is_due = seq.follows(last);
+                    if planted!(RepeatsApplied) {
+                        is_due |= seq <= last;
+                    }
+                    if planted!(GapsApplied) {
+                        is_due |= seq > last;
+                    }
                     if !is_due {
                         continue;
                     }

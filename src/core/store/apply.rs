@@ -227,11 +227,20 @@ impl Store {
             Place::File(file) => i64::try_from(file.rev.0).unwrap_or(i64::MAX),
             Place::Dir(_) => REV_DIR,
         };
-        let is_excused = planted!(StaleRevAccepted) && rev > REV_MISSING
-            || planted!(CreateOverwrites) && rev == REV_MISSING
-            || planted!(DelIgnoresRev) && !is_set;
-        let is_new = planted!(FutureRevRefused) && rev > found;
-        if rev != REV_CLOBBER && (rev < found || is_new) && !is_excused {
+        let mut mismatches = rev < found;
+        if planted!(StaleRevAccepted) {
+            mismatches &= rev <= REV_MISSING;
+        }
+        if planted!(CreateOverwrites) {
+            mismatches &= rev != REV_MISSING;
+        }
+        if planted!(DelIgnoresRev) {
+            mismatches &= is_set;
+        }
+        if planted!(FutureRevRefused) {
+            mismatches |= rev > found;
+        }
+        if rev != REV_CLOBBER && mismatches {
             return Err(Refusal::RevMismatch);
         }
         match place {

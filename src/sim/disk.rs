@@ -75,6 +75,11 @@ impl<T> Disk<T> {
         }
     }
 
+    /// Whether an effect waits for a record to become durable.
+    pub fn holds_something(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Begins a sync if there is something to sync and none is under way.
     pub fn begin_sync(&mut self) -> Option<Sync> {
         let Manner::Syncs(usual) = self.manner else {

@@ -16,6 +16,7 @@ use super::params::micros;
 use super::process::{HostId, Pid};
 use super::world::{Happening, World};
 use crate::core::env::Time;
+use crate::core::instrument::sometimes;
 
 /// Something that goes wrong. Spans are in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +128,8 @@ impl<M: Machine> World<M> {
                     return;
                 };
                 let span = micros(*span_us);
+                sometimes!(PauseOutlastsTimeout, span > self.params.timeout);
+                sometimes!(PausedTwice, self.processes[victim].paused_until > self.now);
                 self.processes[victim].paused_until = self.now + span;
                 self.trouble(victim, span);
             }
@@ -139,6 +142,7 @@ impl<M: Machine> World<M> {
                     return;
                 };
                 let span = micros(*span_us);
+                sometimes!(SlowWhilePaused, self.processes[pid].paused_until > self.now);
                 self.processes[pid].slow = (*times).max(1);
                 self.queue.push(self.now + span, Happening::Quick { pid });
                 self.trouble(pid, span);

@@ -52,6 +52,7 @@ pub mod mutants;
 pub mod nemesis;
 pub mod net;
 pub mod params;
+pub mod probes;
 pub mod process;
 pub mod queue;
 pub mod run;

@@ -8,7 +8,7 @@
 //! | `Crash` | a death; the successor starts on the same host or on a fresh one, 1 ms to 4 s later |
 //! | `Pause` | a standstill of 1 ms to 60 s |
 //! | `Slow` | 10 to 1000 times slower for 2 ms to 4 s |
-//! | `ClockJump` | a jump by 1 ms to 20 s |
+//! | `ClockJump` | a jump by 1 ms to 2 min |
 //! | `CutOff` | one host neither hears nor is heard |
 //! | `Split` | the hosts fall into two halves |
 //! | `OneWay` | one host is not heard by some others, but hears them |
@@ -26,6 +26,7 @@ use super::params::micros;
 use super::process::{HostId, Pid};
 use super::trace::Kind as Mark;
 use super::world::{Happening, World};
+use crate::core::instrument::sometimes;
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +109,10 @@ impl<M: Machine> World<M> {
             span_us,
         };
         let fault = match kind {
-            Kind::Crash if !self.may_lose(victim) => return None,
+            Kind::Crash if !self.may_lose(victim) => {
+                sometimes!(CrashWouldCostMajority);
+                return None;
+            }
             Kind::Crash => Fault::Crash {
                 host,
                 back_host: match dice.hit(500_000) {
@@ -128,7 +132,7 @@ impl<M: Machine> World<M> {
             },
             Kind::ClockJump => Fault::ClockJump {
                 host,
-                ahead_us: dice.magnitude(1_000, 20_000_000),
+                ahead_us: dice.magnitude(1_000, 120_000_000),
             },
             Kind::CutOff => cut(vec![host], others, true),
             Kind::Split => {

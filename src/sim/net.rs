@@ -7,6 +7,7 @@ use super::chance::{Chance, Dice, What, is_hit};
 use super::params::{NetParams, micros};
 use super::process::{HostId, Pid};
 use crate::core::env::Time;
+use crate::core::instrument::sometimes;
 
 /// Largest power of two by which the tail of the delays stretches the spread.
 pub(super) const TAIL_POWER_MAX: u32 = 10;
@@ -91,6 +92,7 @@ impl Net {
     /// Keeps messages from `from` to `to` from arriving, until as many calls of `mend` follow.
     pub fn cut(&mut self, from: HostId, to: HostId) {
         self.cuts[from][to] += 1;
+        sometimes!(CutsOverlap, self.cuts[from][to] > 1);
     }
 
     /// Takes one cut back.
@@ -136,6 +138,7 @@ impl Net {
         }
         let doubled = is_hit(link.duplicate.at(number), params.duplicate_ppm);
         let second = doubled.then(|| leaves + params.delay(&mut delays));
+        sometimes!(CopyOvertakes, second.is_some_and(|second| second < first));
         Arrivals([Some(first), second])
     }
 }

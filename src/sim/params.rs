@@ -171,8 +171,7 @@ fn draw_tuning(dice: &mut Dice) -> Tuning {
             bytes: *dice.pick(&[1, 300, 8 << 10, usual.batch.bytes]),
         },
         writes_open_max: *dice.pick(&[2, 16, usual.writes_open_max, usual.writes_open_max]),
-        bytes_open_max: Tuning::default().bytes_open_max,
-        // With few, whoever misses a little takes a snapshot.
+        bytes_open_max: *dice.pick(&[200, 8 << 10, usual.bytes_open_max, usual.bytes_open_max]),
         retained_slots_max: *dice.pick(&[
             8,
             64,

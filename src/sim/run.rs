@@ -22,6 +22,7 @@ use super::process::Pid;
 use super::world::{Happening, Narrator, Stats, World};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
+use crate::core::instrument::probe::{self, Hits};
 
 /// How often the progress of a phase is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -54,10 +55,14 @@ pub struct Report {
     pub operations: u64,
     /// Counts.
     pub stats: Stats,
+    /// The rare situations that came about.
+    pub hits: Hits,
 }
 
 /// Runs one seed. A panic in the machine is caught and reported like any other broken rule.
 pub fn run<M: Machine>(seed: u64, shared: M::Shared, narrator: Option<Narrator>) -> Report {
+    // What other code of this thread has met before does not belong to this run.
+    probe::take();
     let mut world: World<M> = World::new(seed, shared, narrator);
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut run = Run {
@@ -82,6 +87,7 @@ pub fn run<M: Machine>(seed: u64, shared: M::Shared, narrator: Option<Narrator>)
         revisions,
         operations: world.history.len() as u64,
         stats: world.stats,
+        hits: probe::take(),
     }
 }
 
@@ -316,7 +322,8 @@ impl<M: Machine> Run<'_, M> {
         let is_recorder = |actor: usize| matches!(world.actors[actor].role, Role::Recorder(_));
         let model = sequence::assemble(&world.history, is_recorder, &world.chronicle, last)?;
         self.revisions = model.rev() as u64;
-        edge::check(&world.history, &model, world.params.history_revs as i64)?;
+        let (revs, latest) = (world.params.history_revs as i64, world.chronicle.rev());
+        edge::check(&world.history, &model, revs, latest)?;
         watch::check(&world.history, &model)?;
         once::check(&world.history, &model)?;
         counters::check(&world.history, &model, world.params.keys)?;
@@ -335,7 +342,7 @@ impl<M: Machine> Run<'_, M> {
                 continue;
             };
             let (pattern, next) = watcher.position();
-            if next <= model.rev() - world.params.history_revs as i64 {
+            if next <= world.chronicle.rev() - world.params.history_revs as i64 {
                 // It is being told that this is too late.
                 continue;
             }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::probes::Counts;
 use super::run::Report;
 
 /// What some runs add up to.
@@ -26,6 +27,8 @@ pub struct Totals {
     pub faults: u64,
     /// Processes that died.
     pub crashes: u64,
+    /// The rare situations that came about.
+    pub probes: Counts,
 }
 
 impl Totals {
@@ -39,6 +42,7 @@ impl Totals {
         self.operations += report.operations;
         self.faults += report.stats.faults;
         self.crashes += report.stats.crashes;
+        self.probes.add(&report.hits);
         if report.violation.is_some() {
             self.failures.push(report);
         }
@@ -54,6 +58,7 @@ impl Totals {
         self.operations += other.operations;
         self.faults += other.faults;
         self.crashes += other.crashes;
+        self.probes.merge(other.probes);
         self.failures.extend(other.failures);
         self.failures.sort_by_key(|report| report.seed);
     }
@@ -71,6 +76,7 @@ impl fmt::Display for Totals {
             operations,
             faults,
             crashes,
+            probes: _,
         } = self;
         write!(
             f,

@@ -15,6 +15,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use doozer::core::node::Node;
+use doozer::sim::probes::REQUIRED_FROM;
 use doozer::sim::run::{Report, run};
 use doozer::sim::standin::{Bug, Shared, Standin};
 use doozer::sim::sweep::Totals;
@@ -49,6 +50,12 @@ enum Command {
         /// Threads.
         #[arg(long, default_value_t = 1)]
         jobs: usize,
+        /// Fails if a probe is missed, as sweeps of the node over 10,000 seeds or more always do.
+        #[arg(long)]
+        require_probes: bool,
+        /// Tells in how many runs each probe was met.
+        #[arg(long)]
+        list_probes: bool,
         #[command(flatten)]
         subject: Subject,
     },
@@ -110,6 +117,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Sweep {
             seeds,
             jobs,
+            require_probes,
+            list_probes,
             subject,
         } => {
             silence_panics();
@@ -119,6 +128,15 @@ fn main() -> anyhow::Result<ExitCode> {
             let wall = began.elapsed().as_secs_f64();
             let speed = totals.events as f64 / wall;
             println!("{totals} wall={wall:.1}s events/s={speed:.0}");
+            println!("{}", totals.probes);
+            if list_probes {
+                print!("{}", totals.probes.table());
+            }
+            let is_large = totals.runs >= REQUIRED_FROM && subject.machine == Machine::Node;
+            if (require_probes || is_large) && totals.probes.missed().next().is_some() {
+                println!("probes were missed");
+                return Ok(ExitCode::FAILURE);
+            }
             totals
         }
         Command::Mutants(mutants) => {

@@ -52,6 +52,7 @@ impl Consensus {
             let quorum = epoch.quorum();
             let state = self.window.get_mut(slot).expect("it was just found");
             if let Some(entry) = state.offer(ballot, &entry, quorum) {
+                sometimes!(VotesBeforeProposal);
                 self.decide(slot, entry);
                 continue;
             }
@@ -61,6 +62,8 @@ impl Consensus {
             let promised = self.window.get(slot).and_then(|state| state.promised);
             match promised {
                 Some(promised) if outbids(promised, ballot) => {
+                    sometimes!(OwnerFenced, ballot.round == 0);
+                    sometimes!(RevokerFenced, ballot.round > 0);
                     env.send(&[from], Message::Reject { slot, promised }, None);
                 }
                 _ => self.accept(slot, ballot, &entry, env),
@@ -88,6 +91,11 @@ impl Consensus {
             .as_ref()
             .is_none_or(|(accepted, _)| *accepted != ballot)
         {
+            let before = state.accepted.as_ref().map(|(_, entry)| entry);
+            sometimes!(
+                AcceptsOtherEntry,
+                before.is_some_and(|before| before != entry)
+            );
             if !planted!(AcceptPromisesNothing) {
                 state.promised = Some(ballot);
             }
@@ -171,7 +179,7 @@ impl Consensus {
                     env.send(&[from], Message::Reject { slot, promised }, None);
                     continue;
                 }
-                Some(promised) if promised == ballot => {}
+                Some(promised) if promised == ballot => sometimes!(PromiseRepeated),
                 _ => {
                     if !planted!(PromiseNotKept) {
                         state.promised = Some(ballot);
@@ -190,6 +198,7 @@ impl Consensus {
             let is_mine = epoch.owner(slot) == self.me;
             self.on_seen(slot);
             if is_mine && slot >= self.next {
+                sometimes!(OwnSlotPromisedAway, from != self.me);
                 // An own slot that is promised away is no use to this owner.
                 self.give_up_below(slot.next());
             }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::Slot;
 use crate::core::id::NodeId;
+use crate::core::instrument::sometimes;
 use crate::core::log::{Batch, Entry, Op, Run, Seq};
 
 /// Most commands and bytes in one batch: large enough that the cost of a message is shared by many
@@ -104,6 +105,7 @@ impl Backlog {
             .checked_sub(queue.first.0)
             .and_then(|index| usize::try_from(index).ok());
         if let Some(op) = index.and_then(|index| queue.ops.get_mut(index)) {
+            sometimes!(CommandEmptied);
             queue.bytes = queue.bytes + cost(&Op::Void) - cost(op);
             *op = Op::Void;
         }
@@ -121,13 +123,18 @@ impl Backlog {
         let is_beginning = match self.queues.get(&origin) {
             None if begin >= first.plus(ops.len()) || self.queues.len() >= ORIGINS_MAX => return,
             None => true,
-            Some(queue) if first > queue.end() && !first.begins_life() => return,
+            Some(queue) if first > queue.end() && !first.begins_life() => {
+                sometimes!(ForwardedWithGap);
+                return;
+            }
             // What is kept lacks its beginning, or is of an earlier life.
             Some(queue) => first > queue.end() || queue.first > begin,
         };
         if is_beginning {
+            sometimes!(ForwardedAnew, self.queues.contains_key(&origin));
             self.drop_origin(origin);
             let is_held = !begin.follows(last);
+            sometimes!(ForwardedHeld, is_held);
             self.queues.insert(
                 origin,
                 Queue {
@@ -139,6 +146,8 @@ impl Backlog {
         let queue = self.queues.get_mut(&origin).expect("it was just looked up");
         let before = queue.unsent();
         let skip = queue.end().0.saturating_sub(first.0) as usize;
+        let is_overlap = skip > 0 && skip < ops.len() && !is_beginning;
+        sometimes!(ForwardedOverlap, is_overlap);
         for op in ops.into_iter().skip(skip) {
             if queue.ops.len() >= FORWARDED_MAX || queue.bytes >= FORWARDED_BYTES_MAX {
                 break;
@@ -175,6 +184,7 @@ impl Backlog {
                 break;
             }
         }
+        sometimes!(BatchOfSeveralOrigins, batch.runs.len() > 1);
         (!batch.runs.is_empty()).then_some(batch)
     }
 
@@ -190,8 +200,11 @@ impl Backlog {
             let cost = cost(op);
             let first = ops.is_empty() && spent == 0;
             if ops.len() >= budget.commands || (spent + cost > budget.bytes && !first) {
+                sometimes!(BatchFullByCommands, ops.len() >= budget.commands);
+                sometimes!(BatchFullByBytes, ops.len() < budget.commands);
                 break;
             }
+            sometimes!(CommandAboveBatch, cost > budget.bytes);
             spent += cost;
             ops.push(op.clone());
         }
@@ -218,6 +231,7 @@ impl Backlog {
         queue.bytes -= queue.ops.drain(..done).map(|op| cost(&op)).sum::<usize>();
         queue.first = queue.first.plus(done);
         queue.sent = queue.sent.saturating_sub(done);
+        sometimes!(HeldReleased, queue.is_held && queue.first.follows(last));
         queue.is_held &= !queue.first.follows(last);
         self.unsent = self.unsent - before + queue.unsent();
         if queue.ops.is_empty() {
@@ -230,6 +244,8 @@ impl Backlog {
     /// not applied is handed out again, unless that was done since `slot` was used: `next` is the
     /// first slot that may be used from here on.
     pub fn lost(&mut self, origin: NodeId, slot: Slot, next: Slot) {
+        let resent_from = self.queues.get(&origin).map(|queue| queue.resent_from);
+        sometimes!(LossKnownBefore, resent_from > Some(slot));
         if let Some(queue) = self.queues.get_mut(&origin)
             && slot >= queue.resent_from
         {

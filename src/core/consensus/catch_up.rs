@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Consensus, Slot};
 use crate::core::env::{Env, Time};
 use crate::core::id::NodeId;
-use crate::core::instrument::planted;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::log::Entry;
 use crate::core::membership::Peers;
 use crate::core::membership::{BEAT, BEATS_MISSED};
@@ -87,6 +87,7 @@ impl Consensus {
             if planted!(TruncatedNeverTold) {
                 return;
             }
+            sometimes!(TruncatedAnswered);
             Message::Truncated {
                 oldest: self.retained.oldest(),
             }
@@ -103,6 +104,7 @@ impl Consensus {
     /// Entries arrived: if many, there may be more.
     pub fn after_learn(&mut self, from: NodeId, entries: usize, now: Time, env: &mut impl Env) {
         if entries >= LEARN_SLOTS_MAX && self.catch_up.asked.is_some_and(|(id, _)| id == from) {
+            sometimes!(LearnGoesOn);
             self.ask(from, now, env);
         }
     }
@@ -126,6 +128,7 @@ impl Consensus {
         let known = followers.entry(follower).or_insert_with(|| fresh.clone());
         // It says twice that it is at the same place: what was sent since is lost.
         if known.from == from && known.sent >= from && now.since(known.heard) >= BEAT / 2 {
+            sometimes!(FollowerResent, known.sent > from.plus(BEHIND));
             known.sent = fresh.sent;
         }
         known.sent = known.sent.max(fresh.sent);
@@ -149,6 +152,7 @@ impl Consensus {
                 continue;
             }
             if first < self.retained.oldest() {
+                sometimes!(FollowerTruncated);
                 env.send(
                     &[*id],
                     Message::Truncated {
@@ -182,11 +186,17 @@ impl Consensus {
             .catch_up
             .source
             .filter(|source| !peers.is_silent(*source, now));
+        let is_lost = self.catch_up.source.is_some() && source.is_none();
         self.catch_up.source = source.or_else(|| {
             let random = env.random();
             pick(peers, now, random, |id| self.epochs.latest().has(id))
                 .or_else(|| pick(peers, now, random, |_| true))
         });
+        sometimes!(FollowerSwitches, is_lost && self.catch_up.source.is_some());
+        sometimes!(
+            FollowsStandby,
+            is_lost && self.catch_up.source.is_some_and(|id| !self.is_voter(id))
+        );
         if let Some(source) = self.catch_up.source {
             env.send(
                 &[source],

@@ -3,7 +3,7 @@
 use super::{Consensus, Lane, Slot};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
-use crate::core::instrument::planted;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::log::{Entry, Seq};
 use crate::core::membership::{Epochs, MEMBERS_MAX};
 use crate::core::protocol::peer::{Accepted, Digest};
@@ -54,7 +54,10 @@ impl Consensus {
             return;
         }
         let (base, next) = (lane.base, lane.next);
+        let is_ahead = base > self.window.last();
+        sometimes!(LaneBeyondWindow, is_ahead && !self.own.is_empty());
         let is_news = self.lanes.get(&from).is_none_or(|known| known.next <= next);
+        sometimes!(LaneComesLate, !is_news && next <= self.window.first());
         if is_news {
             let known = self.lanes.get(&from).map_or(Slot(0), |known| known.next);
             self.lanes.insert(from, lane);
@@ -92,6 +95,7 @@ impl Consensus {
     /// Notes an outcome that a peer knows. Returns whether it is that of the slot to apply next.
     pub fn learn(&mut self, slot: Slot, entry: Entry) -> bool {
         self.on_seen(slot);
+        sometimes!(LearnBeyondWindow, slot > self.window.last());
         if self.window.get(slot).is_some() {
             self.decide(slot, entry);
         }
@@ -162,6 +166,7 @@ impl Consensus {
                 let end = run.first.plus(run.ops.len().saturating_sub(1));
                 let last = last(run.origin);
                 if last < end && !planted!(LostNotProposedAgain) {
+                    sometimes!(OwnBatchMoved);
                     let next = self.next.max(slot.next());
                     self.backlog.lost(run.origin, slot, next);
                 }
@@ -179,6 +184,11 @@ impl Consensus {
         self.seen = self.seen.max(Slot(start.0 - 1));
         self.give_up_below(start);
         if !self.is_owner() {
+            let me = self.me;
+            sometimes!(
+                DroppedWithForwarded,
+                self.backlog.origins().any(|id| id != me)
+            );
             self.backlog.keep_only(self.me);
             self.backlog.resend(self.me);
         } else {

@@ -33,7 +33,7 @@ use window::Window;
 
 use super::env::{Env, RecordId, Time};
 use super::id::NodeId;
-use super::instrument::planted;
+use super::instrument::{planted, sometimes};
 use super::log::{Entry, Seq};
 use super::membership::{Epochs, Peers};
 use super::protocol::peer::Digest;
@@ -113,8 +113,8 @@ struct Own {
 }
 
 impl Consensus {
-    /// The consensus of a node whose state is that after slot `applied`. It keeps the entries of
-    /// `retained_slots_max` applied slots.
+    /// The consensus of a node whose state is that after slot `applied`. It keeps at most
+    /// `retained_slots_max` applied slots for others.
     pub fn new(
         me: NodeId,
         batch: BatchLimits,
@@ -231,7 +231,11 @@ impl Consensus {
     /// slots are kept. `last` tells the latest command of each origin that is in effect.
     pub fn jump(&mut self, applied: Slot, epochs: Epochs, last: impl Fn(NodeId) -> Seq) {
         assert!(applied > self.applied(), "a snapshot of the past");
+        sometimes!(JumpBeyondWindow, applied > self.window.last());
+        sometimes!(JumpDropsOwn, self.own.keys().any(|slot| *slot <= applied));
+        sometimes!(JumpEndsRevocation, self.revocation.is_some());
         self.window.jump(applied);
+        sometimes!(JumpKeepsPromise, self.window.has_bare_promise());
         self.retained.jump(applied);
         self.seen = self.seen.max(applied);
         self.next = self.next.max(applied.next());

@@ -7,7 +7,7 @@ use super::{Ballot, Consensus, Lane, Own, Slot};
 use crate::core::durable::Record;
 use crate::core::env::{Env, RecordId, Time};
 use crate::core::id::NodeId;
-use crate::core::instrument::planted;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::log::{Entry, Op, Run, Seq};
 use crate::core::membership::Peers;
 use crate::core::protocol::peer::Message;
@@ -49,6 +49,7 @@ impl Consensus {
     pub fn on_forward(&mut self, from: NodeId, run: Run, last: Seq) {
         // Also by one that is no owner: it may be about to learn that it is.
         if run.origin == from && from != self.me {
+            sometimes!(ForwardedToNonOwner, !self.is_owner());
             self.backlog.forwarded(run, last);
         }
     }
@@ -96,11 +97,15 @@ impl Consensus {
         }
         let mut entries = Vec::new();
         while self.backlog.has_unsent() {
-            let Some(slot) = self.free_slot() else { break };
+            let Some(slot) = self.free_slot() else {
+                sometimes!(WindowFull, self.own.len() >= PIPELINE);
+                break;
+            };
             // Below what others use, a slot has to be filled anyway: use it.
             if self.own.len() >= PIPELINE && slot > self.seen {
                 break;
             }
+            sometimes!(PipelineExceeded, self.own.len() >= PIPELINE);
             let Some(batch) = self.backlog.take(self.batch) else {
                 break;
             };
@@ -139,6 +144,8 @@ impl Consensus {
         let slot = slot.min(self.window.last().next());
         if slot > self.next {
             let from = self.next.max(self.window.first());
+            let is_whole = from == self.window.first() && slot > self.window.last();
+            sometimes!(WholeWindowGivenUp, is_whole);
             self.next = slot;
             self.settle(from, slot);
         }
@@ -176,6 +183,7 @@ impl Consensus {
             if owner == self.me && self.window.get(slot).is_some_and(|state| state.is_free()) {
                 return Some(slot);
             }
+            sometimes!(OwnSlotPassedOver, owner == self.me);
             slot = slot.next();
         }
         None
@@ -206,6 +214,7 @@ impl Consensus {
         let Some(owner) = keeps.or_else(nearest) else {
             return;
         };
+        sometimes!(FailedOwnerAgain, self.failed == Some(owner));
         if keeps.is_none() {
             self.backlog.resend(self.me);
         }
@@ -236,6 +245,9 @@ impl Consensus {
         if let Some((owner, _)) = self.forwarded
             && (late || peers.is_silent(owner, now))
         {
+            let is_second = self.failed.is_some_and(|failed| failed != owner);
+            sometimes!(ForwardLostTwice, late && is_second);
+            sometimes!(ForwardOwnerSilent, !late);
             self.forwarded = None;
             self.failed = Some(owner);
             self.backlog.resend(self.me);
@@ -270,8 +282,10 @@ impl Consensus {
             let state = self.window.get(slot).expect("it was just found");
             let taken_over = state.promised.is_some_and(|ballot| ballot.round > 0);
             if state.decided.is_some() || taken_over {
+                sometimes!(RetryOfOvertaken, state.decided.is_none());
                 continue;
             }
+            sometimes!(ProposalRetried, self.own[&slot].tries > 3);
             let ballot = Ballot::of_owner(self.me);
             self.votes.push((slot, ballot));
             let others = self.others(slot, slot);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::{Consensus, Slot};
 use crate::core::env::{Env, Time};
 use crate::core::id::NodeId;
-use crate::core::instrument::planted;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::protocol::peer::Message;
 
 /// Questions under way at a time. Reads that arrive meanwhile share the next one.
@@ -116,6 +116,7 @@ impl Consensus {
             question.tickets.append(&mut self.reader.waiting);
         }
         if self.reader.waiting.is_empty() || self.reader.questions.len() >= QUESTIONS_MAX {
+            sometimes!(QuestionsFull, !self.reader.waiting.is_empty());
             return;
         }
         self.reader.last += 1;
@@ -129,6 +130,7 @@ impl Consensus {
             tries: 1,
         };
         self.widen(number, &mut question, env);
+        sometimes!(ReadsShareQuestion, question.tickets.len() > 1);
         self.reader.questions.insert(number, question);
     }
 
@@ -193,6 +195,11 @@ impl Consensus {
             let is_answered = question.asked.values().all(Asked::has_majority);
             let is_applied = question.max <= self.applied() || planted!(ReadDoesNotWait);
             if !is_answered || !is_applied {
+                let revocation = self.revocation.as_ref().filter(|_| is_answered);
+                sometimes!(
+                    ReadWaitsForRevocation,
+                    revocation.is_some_and(|r| r.is_of(question.max))
+                );
                 continue;
             }
             let mut question = self
@@ -201,6 +208,7 @@ impl Consensus {
                 .remove(&number)
                 .expect("it was just seen");
             if !planted!(ReadAsksOnce) && self.widen(number, &mut question, env) {
+                sometimes!(ReadFindsConfiguration, question.tries > 2);
                 self.reader.questions.insert(number, question);
             } else {
                 ready.append(&mut question.tickets);
@@ -228,6 +236,7 @@ impl Consensus {
             to.sort_unstable();
             to.dedup();
             if !to.is_empty() {
+                sometimes!(ReadReasked, question.tries > 4);
                 env.send(&to, Message::Where { question: *number }, None);
             }
         }

@@ -14,21 +14,21 @@ const BYTES_MAX: usize = 64 << 20;
 /// Entries of applied slots, and the digests of the states after them.
 #[derive(Clone, Debug)]
 pub struct Retained {
+    slots_max: usize,
     /// The slot before the first one kept.
     base: Slot,
     entries: VecDeque<(Entry, Digest, usize)>,
     bytes: usize,
-    slots_max: usize,
 }
 
 impl Retained {
-    /// Nothing, after `applied`. Keeps `slots_max` slots at most.
+    /// Nothing, after `applied`. Of what comes, at most so many slots are kept.
     pub fn new(applied: Slot, slots_max: usize) -> Retained {
         Retained {
+            slots_max,
             base: applied,
             entries: VecDeque::new(),
             bytes: 0,
-            slots_max,
         }
     }
 
@@ -46,7 +46,7 @@ impl Retained {
         }
     }
 
-    /// Nothing, after a later slot: what lies between was not seen here.
+    /// Forgets everything: what is kept from here on follows `applied`.
     pub fn jump(&mut self, applied: Slot) {
         *self = Retained::new(applied, self.slots_max);
     }

@@ -44,6 +44,13 @@ pub(super) struct Revocation {
     slots: BTreeMap<Slot, Answers>,
 }
 
+impl Revocation {
+    /// Whether it takes this slot over.
+    pub(super) fn is_of(&self, slot: Slot) -> bool {
+        self.slots.contains_key(&slot)
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 struct Answers {
     /// Who has promised, as bits by index.
@@ -86,14 +93,17 @@ impl Consensus {
         let Some(stall) = &mut self.stall else {
             return;
         };
+        let patience_max = PATIENCE_MAX.max(far * ROUND_TRIPS) * 2;
+        sometimes!(PatienceForgotten, stall.patience > patience_max);
         // Patience that was learnt from distances is lost with them: a clock that jumped, or a pause,
         // may have made them up.
-        stall.patience = stall.patience.min(PATIENCE_MAX.max(far * ROUND_TRIPS) * 2);
+        stall.patience = stall.patience.min(patience_max);
         let waited = now.since(stall.since);
         if waited >= stall.patience {
             let patience = (stall.patience * 2)
                 .min(PATIENCE_MAX)
                 .max(far * ROUND_TRIPS);
+            sometimes!(PatienceAtLimit, patience == PATIENCE_MAX);
             let jitter = env.random() % (patience.as_micros() as u64).max(1);
             stall.since = now;
             stall.patience = patience + Duration::from_micros(jitter);
@@ -186,6 +196,17 @@ impl Consensus {
             }
             slot = slot.next();
         }
+        sometimes!(RevokesUnusedTurns, owner == self.me && self.own.is_empty());
+        let is_deaf = |id: &NodeId| *id == self.me || peers.is_silent(*id, now);
+        sometimes!(
+            RevokesAlone,
+            epoch.members.len() > 1 && epoch.members.iter().all(is_deaf)
+        );
+        let before = self.revocation.as_ref().and_then(|r| r.slots.get(&first));
+        sometimes!(
+            RevocationRetried,
+            before.is_some_and(|answers| answers.proposed)
+        );
         let round = match planted!(RoundNeverGrows) {
             true => Some(1),
             false => self.round_max.checked_add(1),
@@ -257,6 +278,7 @@ impl Consensus {
                 false => told > best,
             };
             if is_better && !planted!(RevokerIgnoresAccepted) {
+                sometimes!(PromisesDiffer, best.is_some());
                 answers.best = accepted;
             }
             let quorum = epoch.quorum() - usize::from(planted!(OnePromiseTooFew));
@@ -264,9 +286,10 @@ impl Consensus {
             if answers.promised.count_ones() as usize >= quorum && goes_on {
                 answers.proposed = true;
                 let adopted = answers.best.as_ref().map(|(_, entry)| entry.clone());
-                if adopted.is_some() {
-                    sometimes!(RevocationAdopts);
-                }
+                let accepted = self.window.get(slot).and_then(|s| s.accepted.as_ref());
+                sometimes!(RevocationAdopts, adopted.is_some() && accepted.is_none());
+                let best = answers.best.as_ref().map(|(ballot, _)| ballot.round);
+                sometimes!(AdoptsFromRevoker, best > Some(0));
                 entries.push((slot, adopted.unwrap_or(Entry::Skip)));
             }
         }
@@ -275,6 +298,7 @@ impl Consensus {
             let others = self.others(*first, *last);
             for (slot, entry) in &entries {
                 let promised = self.window.get(*slot).and_then(|state| state.promised);
+                sometimes!(RevokerOvertaken, promised > Some(ballot));
                 if promised.is_none_or(|promised| promised <= ballot) {
                     self.accept(*slot, ballot, entry, env);
                 }
@@ -295,6 +319,7 @@ impl Consensus {
         {
             return;
         }
+        sometimes!(RevocationRejected);
         let far = self.far(peers).max(SUSPICION_FLOOR) * ROUND_TRIPS;
         let jitter = env.random() % (far.as_micros() as u64).max(1);
         if let Some(stall) = &mut self.stall {

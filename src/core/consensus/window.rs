@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Ballot, Slot};
-use crate::core::instrument::planted;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::log::Entry;
 
 /// Ballots whose votes and entries are kept for one slot. More can only be in play when as many
@@ -74,6 +74,7 @@ impl SlotState {
 fn keep_highest<T>(list: &mut Vec<T>, item: T, ballot: impl Fn(&T) -> Ballot) {
     list.push(item);
     if list.len() > BALLOTS_KEPT {
+        sometimes!(BallotForgotten);
         let lowest = (0..list.len())
             .min_by_key(|i| ballot(&list[*i]))
             .expect("it is not empty");
@@ -150,6 +151,14 @@ impl Window {
                 self.advance();
             }
         }
+    }
+
+    /// Whether a slot has been promised to somebody whose proposal has not come.
+    pub fn has_bare_promise(&self) -> bool {
+        self.slots.iter().any(|slot| {
+            let accepted = slot.accepted.as_ref().map(|(ballot, _)| *ballot);
+            slot.promised > accepted && slot.decided.is_none()
+        })
     }
 
     fn index(&self, slot: Slot) -> Option<usize> {

@@ -26,18 +26,31 @@ macro_rules! planted {
     };
 }
 
-/// Notes that a rare situation came about: `sometimes!(RevocationAdopts)`. See [`probe::Probe`].
+/// Notes that a rare situation came about: `sometimes!(RevocationAdopts)`, or that it did if
+/// something is so: `sometimes!(WindowFull, slot.is_none())`. The condition must change nothing.
+/// See [`probe::Probe`].
 #[cfg(feature = "sim")]
 macro_rules! sometimes {
     ($probe:ident) => {
         crate::core::instrument::probe::hit(crate::core::instrument::probe::Probe::$probe)
+    };
+    ($probe:ident, $so:expr) => {
+        if $so {
+            sometimes!($probe)
+        }
     };
 }
 
 /// Nothing: situations are counted in simulations only.
 #[cfg(not(feature = "sim"))]
 macro_rules! sometimes {
-    ($probe:ident) => {};
+    ($probe:ident) => {{}};
+    ($probe:ident, $so:expr) => {
+        // Type-checked, so that what it mentions counts as used, and never evaluated.
+        if false {
+            let _ = $so;
+        }
+    };
 }
 
 pub(crate) use planted;

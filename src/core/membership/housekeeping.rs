@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::core::consensus::Slot;
 use crate::core::env::Time;
 use crate::core::id::NodeId;
-use crate::core::instrument::planted;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::log::{Author, Op, Seq};
 use crate::core::state::{State, node_file};
 use crate::core::store::{Found, Mutation, Path, Value};
@@ -177,6 +177,10 @@ impl Housekeeping {
         }
         self.pulse_due = at.now + self.identity.pulse;
         // Without a majority pulses do not pile up.
+        sometimes!(
+            PulseHeldBack,
+            self.pulse.is_some_and(|seq| !self.is_done(seq, state))
+        );
         if self.pulse.is_none_or(|seq| self.is_done(seq, state)) {
             let rev = state.store().rev().to_string();
             self.pulse = Some(submit(set(
@@ -211,6 +215,7 @@ impl Housekeeping {
         // Who lags would hold the others up, and one change of membership comes after the other.
         let is_behind = at.seen > state.applied().plus(state.alpha() / 2);
         let is_settled = latest.start <= state.applied();
+        sometimes!(TooFarBehindToClaim, is_behind);
         if !is_behind && is_settled {
             self.claim = Some(submit(Op::Claim { file, rev }));
         }

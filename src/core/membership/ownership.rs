@@ -9,6 +9,7 @@ use super::peers::Peers;
 use crate::core::consensus::Slot;
 use crate::core::env::Time;
 use crate::core::id::NodeId;
+use crate::core::instrument::sometimes;
 use crate::core::log::Op;
 
 /// Revocations of one owner's slots within [`MEMORY`] after which it is dropped from the list.
@@ -73,6 +74,7 @@ impl Ownership {
             .retain(|owner, _| latest.owners.contains(owner));
         let owns = latest.owners.contains(&self.me);
         if self.owned && !owns && latest.has(self.me) {
+            sometimes!(BanDoubled, self.ban > BAN_MIN);
             self.banned_until = now + self.ban;
             self.ban = (self.ban * 2).min(BAN_MAX);
         }
@@ -125,6 +127,10 @@ impl Ownership {
                 owners.push(spare);
             }
         }
+        sometimes!(
+            SuspectStays,
+            owners.len() < owners_min(latest.members.len())
+        );
         (owners.len() >= owners_min(latest.members.len())).then_some(owners)
     }
 
@@ -146,6 +152,7 @@ impl Ownership {
                 .is_some_and(|trip| trip < NEAR)
         };
         if !latest.owners.iter().all(is_near) {
+            sometimes!(TooFarToOwn);
             return None;
         }
         let mut owners = latest.owners.clone();

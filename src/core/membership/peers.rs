@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::core::consensus::Slot;
 use crate::core::env::Time;
 use crate::core::id::NodeId;
+use crate::core::instrument::sometimes;
 
 /// Between two heartbeats.
 pub const BEAT: Duration = Duration::from_millis(50);
@@ -58,6 +59,8 @@ impl Peer {
 
     /// Takes a measured round trip into account.
     pub fn measure(&mut self, sample: Duration) {
+        sometimes!(RoundTripAboveCeiling, sample > SUSPICION_CEILING);
+        sometimes!(RoundTripClamped, sample > ROUND_TRIP_MAX);
         let sample = sample.min(ROUND_TRIP_MAX);
         self.round_trip = Some(match self.round_trip {
             None => (sample, sample / 2),

@@ -65,12 +65,13 @@ pub struct Tuning {
     pub alpha: u64,
     /// Most that one batch of this node holds.
     pub batch: BatchLimits,
+    /// Applied slots that are kept for those who missed some. Whoever is further behind takes a
+    /// snapshot.
+    pub retained_slots_max: usize,
     /// Writes of clients that wait for their place in the log at most. Beyond it they are refused.
     pub writes_open_max: usize,
     /// Bytes of them at most, estimated.
     pub bytes_open_max: usize,
-    /// Applied slots whose entries are kept at most, for those who missed some of them.
-    pub retained_slots_max: usize,
 }
 
 impl Default for Tuning {
@@ -81,12 +82,12 @@ impl Default for Tuning {
                 commands: 1024,
                 bytes: 256 << 10,
             },
+            // A minute or so of a busy cluster.
+            retained_slots_max: 65_536,
             // Minutes of work for a cluster that is slow; more would only wait to time out.
             writes_open_max: 65_536,
             // A few hundred of the largest values.
             bytes_open_max: 256 << 20,
-            // A minute or so of a busy cluster.
-            retained_slots_max: 65_536,
         }
     }
 }

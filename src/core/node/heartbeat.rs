@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Node, Replica};
 use crate::core::env::{Env, Halt, Time};
 use crate::core::id::NodeId;
-use crate::core::instrument::planted;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::membership::{BEAT, BEATS_MISSED};
 use crate::core::protocol::peer::{Beat, Message};
 
@@ -83,6 +83,12 @@ impl Node {
         if let Some(lane) = beat.lane {
             consensus.on_lane(from, lane);
         }
+        sometimes!(
+            DigestUnknown,
+            consensus.is_voter(from)
+                && beat.applied < consensus.applied()
+                && consensus.digest_at(beat.applied).is_none()
+        );
         consensus.on_peer_applied(beat.applied);
         consensus.on_seen(beat.seen);
         // Only members: a process that somebody attached must not be able to stop them.

@@ -15,6 +15,7 @@ use transfer::{Download, Uploads};
 use super::consensus::{Consensus, Slot, Ticket};
 use super::env::{Env, Input, Notice, Time};
 use super::id::{NodeId, Rev, SessionId};
+use super::instrument::sometimes;
 use super::log::{Author, Op, Seq};
 use super::membership::{Housekeeping, Identity, Ownership, Peers, Situation};
 use super::protocol::client::{Request, Response};
@@ -261,8 +262,10 @@ impl Node {
                 decided,
             } => {
                 if consensus.trusts(from) {
+                    let count = decided.len();
                     for (slot, entry) in decided {
-                        consensus.learn(slot, entry);
+                        let is_next = consensus.learn(slot, entry);
+                        sometimes!(DecidedByPromise, is_next && count > 4);
                     }
                 }
                 consensus.on_promise(from, ballot, slots, env);

@@ -5,6 +5,7 @@
 use super::Node;
 use crate::core::env::Time;
 use crate::core::id::NodeId;
+use crate::core::instrument::sometimes;
 use crate::core::membership::quorum;
 use crate::core::protocol::client::{Request, Verb};
 
@@ -16,6 +17,7 @@ impl Node {
     pub(super) fn objection(&self, request: &Request, now: Time) -> Option<String> {
         let replica = self.replica.as_ref()?;
         if replica.consensus.bytes_open() >= self.config.tuning.bytes_open_max {
+            sometimes!(BacklogFullByBytes);
             return Some("too many writes wait for their place in the log; try again later".into());
         }
         let path = request
@@ -30,6 +32,7 @@ impl Node {
         let id = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<NodeId>().ok();
         let seated = id(value);
         if let Some(id) = seated.filter(|id| !self.hears(*id, now)) {
+            sometimes!(SeatOfUnheardRefused);
             return Some(format!(
                 "this node has no connection to {id}, so it gets no slot"
             ));
@@ -52,6 +55,7 @@ impl Node {
         if stays || heard >= needed {
             return None;
         }
+        sometimes!(LossOfMajorityRefused);
         Some(format!(
             "this would cost the majority: of the {} members that it leaves, this node hears {heard} \
              where {needed} are needed; bring members back first, or clear the slots of dead ones",

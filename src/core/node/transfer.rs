@@ -6,7 +6,7 @@ use super::{Node, Replica};
 use crate::core::consensus::Slot;
 use crate::core::env::{Env, Notice, Time};
 use crate::core::id::NodeId;
-use crate::core::instrument::planted;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::protocol::peer::Message;
 use crate::core::state::{State, StateExport, StateImporter};
 use crate::core::store::HistoryLimits;
@@ -44,14 +44,16 @@ impl Uploads {
         let goes_on = |export: &StateExport| {
             consensus.has_after(export.at()) || planted!(SnapshotServedForEver)
         };
-        // 0 asks for the newest, which one of the beginning is not for long.
-        let known = |(export, _): &(StateExport, Time)| at > Slot(0) && export.at() == at;
+        // Who begins names no slot, which must not pass for the slot before the first.
+        let begins = piece == 0;
+        let known = |(export, _): &(StateExport, Time)| export.at() == at && !begins;
         let usable = |(export, _): &(StateExport, Time)| goes_on(export);
         let position = self.list.iter().position(known);
         let index = match position.or_else(|| self.list.iter().rposition(usable)) {
             Some(index) => index,
             None => {
                 if self.list.len() >= UPLOADS_MAX {
+                    sometimes!(UploadDrivenOut);
                     let oldest = (0..self.list.len()).min_by_key(|i| self.list[*i].1);
                     self.list.remove(oldest.expect("it is not empty"));
                 }
@@ -61,6 +63,7 @@ impl Uploads {
         };
         let (export, used) = &mut self.list[index];
         *used = now;
+        sometimes!(SnapshotGone, at != Slot(0) && export.at() != at);
         // It begins, or what it began with is gone: either way with the first piece.
         let piece = if export.at() == at { piece } else { 0 };
         if let Some(bytes) = export.piece(piece) {
@@ -138,6 +141,8 @@ impl Node {
         if let Some(current) = &self.download.current
             && (current.tries >= TRIES || !self.peers.linked().any(|id| id == current.source))
         {
+            sometimes!(SnapshotSourceLost, current.tries < TRIES);
+            sometimes!(SnapshotSourceGivenUp, current.tries >= TRIES);
             self.download.current = None;
         }
         if self.download.current.is_none() && self.replica.is_none() {
@@ -154,6 +159,7 @@ impl Node {
             current.asked = Some(now);
             current.tries += 1;
             let piece = current.importer.due();
+            sometimes!(SnapshotPieceReasked, piece > 0 && current.tries > 1);
             env.send(
                 &[current.source],
                 Message::SnapshotAsk {
@@ -178,17 +184,20 @@ impl Node {
             return;
         };
         if current.source != from {
+            sometimes!(SnapshotPieceOfFormerSource);
             return;
         }
         if current.at != at {
             if piece != 0 {
                 return;
             }
+            sometimes!(SnapshotBegunAnew, current.at != Slot(0));
             // The source has begun anew.
             current.at = at;
             current.importer = StateImporter::new(self.download.history);
         }
         if piece != current.importer.due() {
+            sometimes!(SnapshotPieceRepeated, piece < current.importer.due());
             return;
         }
         let alpha = self.replica.as_ref().map(|replica| replica.state.alpha());
@@ -223,8 +232,12 @@ impl Node {
         match &mut self.replica {
             None => self.replica = Some(Replica::new(&self.config, state)),
             // What was applied meanwhile is further on than the snapshot.
-            Some(replica) if state.applied() <= replica.state.applied() => return,
+            Some(replica) if state.applied() <= replica.state.applied() => {
+                sometimes!(SnapshotStale);
+                return;
+            }
             Some(replica) => {
+                sometimes!(SnapshotOverState);
                 let (applied, epochs) = (state.applied(), state.epochs().clone());
                 replica.consensus.jump(applied, epochs, |id| state.last(id));
                 replica.state = state;

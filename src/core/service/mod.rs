@@ -18,7 +18,7 @@ use session::Session;
 use super::consensus::Ticket;
 use super::env::{Env, Time};
 use super::id::{Rev, SessionId};
-use super::instrument::planted;
+use super::instrument::{planted, sometimes};
 use super::limits::Limits;
 use super::log::Seq;
 use super::protocol::client::{ErrorCode, Request, Response, Verb};
@@ -138,6 +138,8 @@ impl Service {
     /// A client is gone.
     pub fn close(&mut self, session: SessionId) {
         self.unpark(session);
+        let open = self.sessions.get(&session).map(|state| state.open);
+        sometimes!(SessionEndsWithOpen, open > Some(0));
         self.sessions.remove(&session);
     }
 
@@ -149,6 +151,7 @@ impl Service {
             return;
         };
         state.half_closed = true;
+        sometimes!(HalfClosedWithOpen, state.open > 0);
         if state.open == 0 {
             env.finish(session);
         }
@@ -182,6 +185,15 @@ impl Service {
         // Commands of one process come into effect in order.
         while self.writes.front().is_some_and(|(first, _)| *first <= seq) {
             let (first, write) = self.writes.pop_front().expect("it was just seen");
+            let is_late = first == seq && write.abandoned;
+            sometimes!(
+                LateWriteTakesEffect,
+                is_late && *outcome != Outcome::Nothing
+            );
+            sometimes!(
+                LateWriteComesToNothing,
+                is_late && *outcome == Outcome::Nothing
+            );
             if first == seq && (!write.abandoned || planted!(AnswersTwice)) {
                 let response = match outcome {
                     Outcome::Done(rev) if write.verb == Verb::Set => Response {
@@ -214,7 +226,9 @@ impl Service {
         if planted!(WatchSkipsRefusals) && event.kind == EventKind::Refused {
             return;
         }
-        for id in self.watches.wake(event) {
+        let woken = self.watches.wake(event);
+        sometimes!(EventWakesSeveral, woken.len() > 1);
+        for id in woken {
             let (session, tag) = self.parked.remove(&id).expect("it was parked");
             if let Some(state) = self.sessions.get_mut(&session) {
                 state.parked.remove(&id);
@@ -232,6 +246,7 @@ impl Service {
         while let Some(entry) = self.future.first_entry()
             && *entry.key() <= rev
         {
+            sometimes!(FutureReadAnswered);
             let (at, waiting) = entry.remove_entry();
             for (session, request) in waiting {
                 if let Some(state) = self.sessions.get_mut(&session) {
@@ -260,6 +275,7 @@ impl Service {
         }
         let mut rev = before.next();
         while rev <= after && !self.watches.is_empty() && !planted!(JumpWakesNobody) {
+            sometimes!(WatchCrossesJump);
             self.wake(rev, store, env);
             rev = rev.next();
         }
@@ -270,6 +286,7 @@ impl Service {
         while self.writes.front().is_some_and(|(seq, _)| *seq <= last) {
             let (_, write) = self.writes.pop_front().expect("it was just seen");
             if !write.abandoned {
+                sometimes!(WriteOutcomeSkipped);
                 let text = "the write was decided while this node was behind, which does not know \
                             the outcome: read the file";
                 self.answer(write.session, Response::refuse_with(write.tag, text), env);
@@ -294,6 +311,7 @@ impl Service {
                 break;
             }
             if !write.abandoned {
+                sometimes!(WriteTimesOut);
                 write.abandoned = true;
                 let void = if planted!(VoidsTheNext) {
                     seq.next()
@@ -311,6 +329,7 @@ impl Service {
         while let Some(entry) = self.reads.first_entry()
             && entry.get().deadline <= now
         {
+            sometimes!(ReadTimesOut);
             let (ticket, read) = entry.remove_entry();
             expired.reads.insert(ticket);
             late.push((
@@ -357,6 +376,8 @@ impl Service {
         };
         let parked: BTreeSet<WatchId> = std::mem::take(&mut state.parked);
         let future: BTreeSet<Rev> = std::mem::take(&mut state.future);
+        sometimes!(SessionEndsWithWaits, !parked.is_empty());
+        sometimes!(SessionEndsWithFutureReads, !future.is_empty());
         for id in &parked {
             self.watches.remove(*id);
             self.parked.remove(id);

@@ -12,7 +12,7 @@ use super::{Read, Service, Standing, Task, event_response};
 use crate::core::consensus::Ticket;
 use crate::core::env::Env;
 use crate::core::id::{Rev, SessionId};
-use crate::core::instrument::planted;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::protocol::client::{ErrorCode, Request, Response, Verb};
 use crate::core::store::{Glob, Mutation, Path, Store, Unreadable, Value, WatchId};
 
@@ -169,7 +169,11 @@ impl Service {
                 match store.first_event(from, &glob) {
                     Err(_) => Err(refuse(ErrorCode::TooLate)),
                     Ok(Some(event)) => Err(event_response(tag, event)),
-                    Ok(None) => Ok(Next::Park(glob, from)),
+                    Ok(None) => {
+                        sometimes!(WatchFromPast, from <= store.rev());
+                        sometimes!(WatchFromFuture, from > store.rev().next());
+                        Ok(Next::Park(glob, from))
+                    }
                 }
             }
             Verb::Set | Verb::Del | Verb::Nop => {
@@ -181,6 +185,7 @@ impl Service {
                     return Err(Response::refuse_with(tag, text.clone()));
                 }
                 if self.writes.len() >= self.rules.writes_open_max {
+                    sometimes!(BacklogFull);
                     let text = "too many writes wait for their place in the log; try again later";
                     return Err(Response::refuse_with(tag, text));
                 }

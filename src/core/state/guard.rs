@@ -5,6 +5,7 @@
 
 use super::State;
 use crate::core::id::NodeId;
+use crate::core::instrument::sometimes;
 use crate::core::membership::MEMBERS_MAX;
 use crate::core::store::{Mutation, Path, Value};
 
@@ -53,8 +54,14 @@ impl State {
         match names.next() {
             Some("cal") => self.guard_slot(path, value),
             Some("node") => self.guard_node(names.next(), path, value),
-            Some("name") => Err(format!("{path}: the name of a cluster does not change")),
-            Some("err") => Err(format!("{ERR} belongs to the servers: choose another path")),
+            Some("name") => {
+                sometimes!(NameGuarded);
+                Err(format!("{path}: the name of a cluster does not change"))
+            }
+            Some("err") => {
+                sometimes!(ErrorsGuarded);
+                Err(format!("{ERR} belongs to the servers: choose another path"))
+            }
             _ => Ok(()),
         }
     }
@@ -72,6 +79,7 @@ impl State {
             .ok()
             .and_then(|text| text.parse().ok());
         let Some(id) = id.filter(|id| self.addr_of(*id).is_some()) else {
+            sometimes!(SeatOfStrangerGuarded);
             return Err(format!(
                 "{path} takes the id of an attached process (see {NODES}), or nothing, which lets \
                  a standby take it"
@@ -97,6 +105,7 @@ impl State {
     ) -> Result<(), String> {
         let Some(id) = id else { return Ok(()) };
         if value.is_some() {
+            sometimes!(NodeFileGuarded);
             return Err(format!(
                 "{path} belongs to the servers: choose another path"
             ));

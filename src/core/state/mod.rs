@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::consensus::Slot;
 use super::id::{NodeId, Rev};
-use super::instrument::planted;
+use super::instrument::{planted, sometimes};
 use super::log::{Author, Entry, Op, Seq};
 use super::membership::{Epoch, Epochs, MEMBERS_MAX, owners_min};
 use super::protocol::client::REV_CLOBBER;
@@ -147,6 +147,8 @@ impl State {
                         is_due |= seq > last;
                     }
                     if !is_due {
+                        sometimes!(RepeatSuppressed, seq <= last);
+                        sometimes!(GapSuppressed, seq > last);
                         continue;
                     }
                     self.remember(origin, seq.max(last));
@@ -224,7 +226,10 @@ impl State {
                     Err(refusal) => Outcome::Refused(refusal),
                 }
             }
-            Op::Void => Outcome::Nothing,
+            Op::Void => {
+                sometimes!(EmptyCommandApplied);
+                Outcome::Nothing
+            }
             Op::Claim { file, rev } => self.claim(origin, file, *rev),
             Op::Owners { expect, owners } => {
                 *changed |= self.change_owners(*expect, owners);
@@ -241,6 +246,12 @@ impl State {
             .any(|(path, found, value)| path == *file && found == rev && value.0.is_empty());
         let holders = self.slot_holders();
         let settled = self.epochs.latest().start <= self.applied;
+        let taken_last = self.store.event(self.store.rev()).map(|event| &event.path);
+        sometimes!(
+            ClaimLosesRace,
+            !vacant && settled && taken_last == Some(file)
+        );
+        sometimes!(ClaimWhileUnsettled, vacant && !settled);
         if !(vacant || planted!(ClaimTakesTaken))
             || !settled
             || holders.contains(&origin)
@@ -267,6 +278,7 @@ impl State {
         let latest = self.epochs.latest();
         let start = self.change_start();
         if latest.start != expect || latest.start == start {
+            sometimes!(OwnersInOneEntry, latest.start == start);
             return false;
         }
         let mut owners = owners.to_vec();
@@ -279,6 +291,7 @@ impl State {
         if !epoch.is_sound() || epoch.owners == latest.owners {
             return false;
         }
+        sometimes!(OwnerJoins, epoch.owners.len() > latest.owners.len());
         self.epochs.push(epoch);
         true
     }

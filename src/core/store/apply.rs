@@ -15,7 +15,7 @@ use super::path::Path;
 use super::tree::{Dir, Place};
 use super::view::{View, owned};
 use crate::core::id::Rev;
-use crate::core::instrument::planted;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::protocol::client::{REV_CLOBBER, REV_DIR, REV_MISSING};
 
 /// A tree of small files addressed by revision.
@@ -222,7 +222,10 @@ impl Store {
         let place = self.root.place(path);
         let is_set = matches!(mutation, Mutation::Set { .. });
         let found = match place {
-            Place::BelowFile if is_set => return Err(Refusal::NotDir),
+            Place::BelowFile if is_set => {
+                sometimes!(SetBelowFile);
+                return Err(Refusal::NotDir);
+            }
             Place::Missing | Place::BelowFile => REV_MISSING,
             Place::File(file) => i64::try_from(file.rev.0).unwrap_or(i64::MAX),
             Place::Dir(_) => REV_DIR,
@@ -241,10 +244,15 @@ impl Store {
             mismatches |= rev > found;
         }
         if rev != REV_CLOBBER && mismatches {
+            sometimes!(DeleteFails, !is_set && rev > REV_MISSING);
+            sometimes!(CompareFails, is_set && rev > REV_MISSING);
             return Err(Refusal::RevMismatch);
         }
         match place {
-            Place::Dir(_) => Err(Refusal::IsDir),
+            Place::Dir(_) => {
+                sometimes!(WriteToDirectory);
+                Err(Refusal::IsDir)
+            }
             Place::Missing | Place::BelowFile | Place::File(_) => Ok(()),
         }
     }

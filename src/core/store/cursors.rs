@@ -13,6 +13,7 @@ use super::path::Path;
 use super::tree::{Dir, Place};
 use super::walk::Walk;
 use crate::core::id::Rev;
+use crate::core::instrument::sometimes;
 
 /// Walks that are remembered: more than operators page at a time, few enough to look through.
 const CURSORS_MAX: usize = 64;
@@ -58,7 +59,10 @@ impl Cursors {
                 last: Some(last),
                 count,
                 ..
-            }) => (Walk::after(root, glob, &last), n - count),
+            }) => {
+                sometimes!(WalkGoesOn);
+                (Walk::after(root, glob, &last), n - count)
+            }
             Some(end) => {
                 self.keep(end);
                 return None;

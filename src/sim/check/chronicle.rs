@@ -24,6 +24,11 @@ impl Chronicle {
         }));
     }
 
+    /// The latest revision.
+    pub fn rev(&self) -> i64 {
+        self.events.len() as i64
+    }
+
     /// The events with their revisions.
     pub fn events(&self) -> impl Iterator<Item = (i64, &Event)> {
         (1..).zip(&self.events)

@@ -10,8 +10,14 @@ use crate::sim::model::Model;
 pub const PROPERTY: &str = "nodes retain as much history as they were told to";
 
 /// Checks every answer that says TOO_LATE: as nodes retain `revs` revisions, as many must have
-/// followed the one asked for before the answer was given.
-pub fn check(history: &[Operation], model: &Model, revs: i64) -> Result<(), Violation> {
+/// followed the one asked for before the answer was given. `latest` is the last revision that there
+/// is, also if it is behind those that are judged.
+pub fn check(
+    history: &[Operation],
+    model: &Model,
+    revs: i64,
+    latest: i64,
+) -> Result<(), Violation> {
     let mut existed = None;
     for operation in history {
         let Some((answered, response)) = &operation.answer else {
@@ -21,7 +27,10 @@ pub fn check(history: &[Operation], model: &Model, revs: i64) -> Result<(), Viol
             continue;
         }
         let births = existed.get_or_insert_with(|| births(history, model));
-        let last = births.partition_point(|birth| birth < answered) as i64;
+        let last = match births.partition_point(|birth| birth < answered) as i64 {
+            all if all == model.rev() => latest,
+            some => some,
+        };
         let asked = operation.request.rev.map(|rev| rev.max(1));
         if asked.is_none_or(|asked| asked > last.saturating_sub(revs)) {
             let detail = format!(

@@ -27,9 +27,10 @@ enum Kind {
     Stat,
     Getdir,
     Walk,
+    Guarded,
 }
 
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 14] = [
     Kind::Create,
     Kind::Clobber,
     Kind::Compare,
@@ -43,7 +44,24 @@ const KINDS: [Kind; 13] = [
     Kind::Stat,
     Kind::Getdir,
     Kind::Walk,
+    Kind::Guarded,
 ];
+
+/// What clients may not write, and must be kept from writing.
+const GUARDED: [&str; 5] = [
+    "/ctl/name",
+    "/ctl/err/below",
+    "/ctl/node/nobody/addr",
+    "/ctl/cal/1",
+    SEAT,
+];
+
+/// A slot to which a process is proposed that nobody has ever heard of.
+const SEAT: &str = "/ctl/cal/2";
+const NOBODY: &str = "AAAAAAAAAAAAAAAA";
+
+/// Patterns to list by, found by counting and by looking.
+const PATTERNS: [&str; 4] = ["/r/**", "/r/*", "/r/?", "/**/x"];
 
 /// A client that reads and writes at random.
 #[derive(Debug)]
@@ -56,8 +74,8 @@ pub struct Mixed {
     known: BTreeMap<Bytes, i64>,
     /// The latest revision seen of the store.
     latest: i64,
-    /// A listing that goes on: the verb, the revision, the next offset.
-    paging: Option<(Verb, i64, i32)>,
+    /// The next request of a listing that goes on.
+    paging: Option<Request>,
 }
 
 impl Mixed {
@@ -79,8 +97,8 @@ impl Mixed {
     }
 
     pub(super) fn next(&mut self, dice: &mut Dice) -> Request {
-        if let Some((verb, rev, offset)) = self.paging {
-            return page(verb, rev, offset);
+        if let Some(next) = &self.paging {
+            return next.clone();
         }
         let path = self.path(dice);
         match self.kind(dice) {
@@ -129,19 +147,26 @@ impl Mixed {
                 local: Some(false),
                 ..ask(Verb::Stat, *dice.pick(&["/", "/r", "/r/0", "/r/d"]))
             },
-            Kind::Getdir => page(Verb::Getdir, self.latest.max(1), 0),
-            Kind::Walk => page(Verb::Walk, self.latest.max(1), 0),
+            Kind::Getdir => self.list(Verb::Getdir, "/r"),
+            Kind::Walk => self.list(Verb::Walk, dice.pick::<&str>(&PATTERNS)),
+            Kind::Guarded => {
+                let rev = *dice.pick(&[REV_MISSING, REV_CLOBBER]);
+                match *dice.pick(&GUARDED) {
+                    SEAT => set(SEAT, NOBODY, rev),
+                    path => set(path, self.value(dice), rev),
+                }
+            }
         }
     }
 
     pub(super) fn ended(&mut self, request: &Request, response: Option<&Response>) {
         let verb = request.verb.and_then(Verb::from_number);
         let failed = response.is_none_or(|response| response.error().is_some());
-        if let (Some(Verb::Getdir | Verb::Walk), Some(verb)) = (verb, verb) {
-            self.paging = match (failed, request.rev, request.offset) {
-                (false, Some(rev), Some(offset)) => Some((verb, rev, offset + 1)),
-                _ => None,
-            };
+        if let Some(Verb::Getdir | Verb::Walk) = verb {
+            self.paging = (!failed).then(|| Request {
+                offset: request.offset.map(|offset| offset + 1),
+                ..request.clone()
+            });
             return;
         }
         let (false, Some(rev)) = (failed, response.and_then(|response| response.rev)) else {
@@ -150,6 +175,15 @@ impl Mixed {
         self.latest = self.latest.max(rev);
         if let (Some(Verb::Get | Verb::Set), Some(path)) = (verb, &request.path) {
             self.known.insert(path.clone(), rev);
+        }
+    }
+
+    /// The beginning of a listing at the latest revision known.
+    fn list(&self, verb: Verb, path: &'static str) -> Request {
+        Request {
+            rev: Some(self.latest.max(1)),
+            offset: Some(0),
+            ..ask(verb, path)
         }
     }
 
@@ -177,14 +211,5 @@ impl Mixed {
         self.writes += 1;
         let padding = "x".repeat(*dice.pick(&SIZES));
         format!("m{}.{}.{padding}", self.name, self.writes).into()
-    }
-}
-
-fn page(verb: Verb, rev: i64, offset: i32) -> Request {
-    let path = if verb == Verb::Walk { "/r/**" } else { "/r" };
-    Request {
-        rev: Some(rev),
-        offset: Some(offset),
-        ..ask(verb, path)
     }
 }

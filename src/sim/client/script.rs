@@ -71,7 +71,9 @@ pub struct Watcher {
 impl Watcher {
     /// A watcher with a pattern of its own.
     pub fn new(dice: &mut Dice) -> Watcher {
-        let pattern = *dice.pick(&["/**", "/r/*", "/r/**", "/count/*", "/*/0", "/ctl/**"]);
+        let pattern = *dice.pick(&[
+            "/**", "/r/*", "/r/**", "/count/*", "/*/0", "/ctl/**", "/r/?", "/r/0",
+        ]);
         let next = *dice.pick(&[1, 1, 1, 20, 100]);
         Watcher { pattern, next }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::{AT_ONCE, Happening, World};
 use crate::core::env::{Input, Time};
+use crate::core::instrument::sometimes;
 use crate::core::protocol::peer::{Message, decode, encode};
 use crate::sim::machine::Machine;
 use crate::sim::net::State;
@@ -64,8 +65,14 @@ impl<M: Machine> World<M> {
 
     pub(super) fn on_arrive(&mut self, from: Pid, to: Pid, parcel: Parcel) {
         if !self.processes[to].is_alive() || self.is_cut_between(from, to) {
+            let is_back = self.listening[self.processes[to].host].is_some_and(|pid| pid > to);
+            sometimes!(MessageFindsHeir, is_back);
+            sometimes!(MessageCutInFlight, self.processes[to].is_alive());
             return;
         }
+        sometimes!(MessageOutlivesSender, !self.processes[from].is_alive());
+        let is_linked = self.net.state(from, to) == State::Up;
+        sometimes!(MessageOutlivesConnection, !is_linked);
         self.stats.messages += 1;
         let message = match parcel {
             Parcel::Bytes(bytes) => decode(&bytes).expect("what a node sends can be decoded"),
@@ -116,7 +123,15 @@ impl<M: Machine> World<M> {
         };
         match self.listening[host].filter(answers) {
             Some(to) => self.connect(from, to),
-            None if self.wants(from, host) => self.dial_later(from, host),
+            None if self.wants(from, host) => {
+                sometimes!(
+                    DialOfPaused,
+                    self.listening[host]
+                        .is_some_and(|pid| self.processes[pid].paused_until > self.now)
+                );
+                sometimes!(DialOfNobody, self.listening[host].is_none());
+                self.dial_later(from, host);
+            }
             None => {}
         }
     }
@@ -195,6 +210,11 @@ impl<M: Machine> World<M> {
         let is_cut = self.is_cut_between(from, to);
         let link = self.net.link(from, to);
         let mended = link.state == State::Up && !is_cut;
+        let is_current = link.epoch == epoch;
+        sometimes!(
+            CutFoundByKeepalive,
+            link.state == State::Up && is_cut && is_current
+        );
         if link.epoch != epoch || link.state == State::Down || mended {
             return;
         }

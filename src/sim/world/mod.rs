@@ -23,6 +23,7 @@ use super::queue::Queue;
 use super::trace::Trace;
 use crate::core::env::Time;
 use crate::core::id::NodeId;
+use crate::core::instrument::sometimes;
 use crate::core::limits::Limits;
 use crate::core::node::{Config, Start};
 use crate::core::protocol::client::{Request, Response};
@@ -342,6 +343,9 @@ impl<M: Machine> World<M> {
         self.note(pid, || "dies".to_owned());
         self.stats.crashes += 1;
         let process = &mut self.processes[pid];
+        sometimes!(DiesBeforeReady, !process.ready);
+        sometimes!(DiesWithUnsynced, process.disk.holds_something());
+        sometimes!(DiesWithFullInbox, !process.inbox.is_empty());
         process.machine = None;
         process.ready = false;
         process.inbox.clear();
@@ -352,6 +356,7 @@ impl<M: Machine> World<M> {
             if other != pid && self.net.state(other, pid) == State::Up {
                 let dice = &mut self.processes[other].dial_dice;
                 if dice.hit(self.net.params.half_open_ppm) {
+                    sometimes!(ConnectionHalfOpen);
                     self.make_hole(other, pid);
                 } else {
                     self.break_link(other, pid);
@@ -433,6 +438,10 @@ impl<M: Machine> World<M> {
     /// The clock of a process goes ahead by so much.
     pub(super) fn jump_clock(&mut self, pid: Pid, ahead: Duration) {
         let process = &mut self.processes[pid];
+        sometimes!(
+            ClockJumpsPastTimer,
+            process.clock.show(self.now) + ahead >= process.wake
+        );
         process.clock.jump(self.now, ahead);
         process.timer = Time::NEVER;
         self.arm_timer(pid);
@@ -460,6 +469,7 @@ impl<M: Machine> World<M> {
             let in_core = self.core.contains(&pid);
             let process = &mut self.processes[pid];
             if in_core {
+                sometimes!(CoreWakesPaused, process.paused_until > self.now);
                 process.slow = 1;
                 process.paused_until = self.now;
                 process.busy_until = self.now;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Happening, World, show_request, show_response};
 use crate::core::env::{Input, Time};
 use crate::core::id::SessionId;
+use crate::core::instrument::sometimes;
 use crate::core::limits::Limits;
 use crate::core::protocol::client::{ErrorCode, Request, Response, decode_frame, encode_frame};
 use crate::sim::chance::{Dice, What};
@@ -216,6 +217,7 @@ impl<M: Machine> World<M> {
     pub(super) fn on_asked(&mut self, conn: usize, what: ToNode) {
         let pid = self.conns[conn].pid;
         if !self.processes[pid].is_alive() {
+            sometimes!(RequestFindsNobody);
             self.hang_up(conn);
             return;
         }
@@ -256,6 +258,7 @@ impl<M: Machine> World<M> {
 
     pub(super) fn on_answered(&mut self, conn: usize, response: Option<Response>) {
         if !self.conns[conn].open {
+            sometimes!(AnswerLost, response.is_some());
             return;
         }
         let actor = self.conns[conn].actor;
@@ -302,6 +305,7 @@ impl<M: Machine> World<M> {
             .values()
             .any(|open| *open == operation);
         if waits && !self.is_frozen() {
+            sometimes!(ClientLosesPatience);
             if let Some(conn) = self.actors[actor].conn {
                 self.leave(conn);
             }
@@ -336,6 +340,11 @@ impl<M: Machine> World<M> {
         self.actors[actor].conn = None;
         for (_, operation) in std::mem::take(&mut self.actors[actor].open) {
             let request = self.history[operation].request.clone();
+            sometimes!(
+                WatcherMoves,
+                matches!(self.actors[actor].role, Role::Watcher(_))
+            );
+            sometimes!(WriteOutcomeUnknown, self.history[operation].is_write());
             self.actors[actor].role.ended(&request, None);
         }
         self.act_later(actor);

@@ -3,6 +3,7 @@
 use super::{Happening, World};
 use crate::core::env::{Input, RecordId, Time};
 use crate::core::id::NodeId;
+use crate::core::instrument::sometimes;
 use crate::core::node::Node;
 use crate::core::protocol::client::encode_frame;
 use crate::sim::chance::Dice;
@@ -54,6 +55,10 @@ impl<M: Machine> World<M> {
             process.inbox.extend(lobby);
         }
         let has_more = !process.inbox.is_empty();
+        sometimes!(
+            MoreThanOneGroup,
+            has_more && handled as u64 >= GROUP_INPUTS_MAX
+        );
         self.trace.add(self.now, pid, Kind::Run, handled as u64);
         for effect in effects.drain(..) {
             self.take_effect(pid, effect, leaves);

@@ -68,6 +68,40 @@ fn many_that_take_a_snapshot_at_a_time_all_get_one() {
 }
 
 #[test]
+fn whoever_begins_gets_a_snapshot_that_the_log_goes_on_from() {
+    let mut world = World {
+        now: Time(1_000_000),
+        tweak: Some(|config| config.tuning.retained_slots_max = 2),
+        ..World::default()
+    };
+    // Somebody asks before the first slot is applied, and so makes a snapshot of nothing.
+    world.tell(
+        11,
+        1,
+        Message::SnapshotAsk {
+            at: Slot(0),
+            piece: 0,
+        },
+    );
+    world.sent = Some(Vec::new());
+    let cluster = "local".into();
+    world.start(1, Start::Found { cluster });
+    let sent = world.sent.take().unwrap_or_default();
+    let of_nothing = |(_, to, message): &(NodeId, NodeId, Message)| {
+        *to == id(11) && matches!(message, Message::SnapshotPiece { at: Slot(0), .. })
+    };
+    assert!(sent.iter().any(of_nothing));
+    for n in 0..8 {
+        assert_eq!(world.ask(1, set("/a", &n.to_string(), -1)).error(), None);
+    }
+    let mut taker = Taker::new(12);
+    for _ in 0..10 {
+        taker.step(&mut world);
+    }
+    assert!(taker.is_done && taker.at > Slot(0), "{}", taker.at);
+}
+
+#[test]
 fn a_snapshot_of_a_slot_that_its_configurations_do_not_belong_to_is_refused() {
     let limits = HistoryLimits {
         revs: 2000,
@@ -90,37 +124,4 @@ fn a_snapshot_of_a_slot_that_its_configurations_do_not_belong_to_is_refused() {
     assert!((1..=250).contains(&header[0]), "a slot of one byte");
     header[0] = 0;
     assert!(StateImporter::new(limits).take(&header).is_err());
-}
-
-#[test]
-fn a_snapshot_of_the_beginning_is_not_taken_for_the_newest() {
-    let mut world = World {
-        now: Time(1_000_000),
-        ..World::default()
-    };
-    let start = Start::Found {
-        cluster: "local".into(),
-    };
-    let mut config = config(1, start);
-    config.tuning.retained_slots_max = 4;
-    world.nodes.insert(id(1), Node::new(config));
-    let opened = Input::Opened { session: SESSION };
-    world.inputs.push_back((id(1), opened));
-    let mut early = Taker::new(11);
-    early.step(&mut world);
-    assert_eq!((early.at, early.importer.due()), (Slot(0), 1));
-
-    for n in 0..10 {
-        let set = set(&format!("/a/{n}"), "x", -1);
-        assert_eq!(world.ask(1, set).error(), None);
-    }
-    let mut late = Taker::new(12);
-    while !late.is_done {
-        late.step(&mut world);
-    }
-    assert!(
-        late.at > Slot(10),
-        "one after slot {} is of no use",
-        late.at
-    );
 }

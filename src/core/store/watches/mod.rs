@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::event::Event;
 use super::glob::Glob;
 use crate::core::id::Rev;
-use crate::core::instrument::planted;
+use crate::core::instrument::{planted, sometimes};
 
 /// One parked WAIT. The number is its owner's, who uses it once at a time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -89,6 +89,7 @@ impl Watches {
         let path = event.path.as_str();
         if let Some(waiting) = self.exact.get_mut(path) {
             take_ready(waiting, event.rev, &mut woken);
+            sometimes!(ExactWatchWoken, !woken.is_empty());
             if waiting.is_empty() {
                 self.exact.remove(path);
             }
@@ -108,6 +109,7 @@ impl Watches {
             };
             patterns.retain(|glob, waiting| {
                 if glob.matches(&event.path) {
+                    sometimes!(QuestionMarkMatches, glob.as_str().contains('?'));
                     take_ready(waiting, event.rev, &mut woken);
                 }
                 !waiting.is_empty()
@@ -148,6 +150,10 @@ impl Watches {
 }
 
 fn take_ready(waiting: &mut Waiting, rev: Rev, woken: &mut Vec<WatchId>) {
+    sometimes!(
+        WatchWantsLater,
+        waiting.last().is_some_and(|(from, _)| *from > rev)
+    );
     while let Some((from, id)) = waiting.first().copied()
         && from <= rev
     {

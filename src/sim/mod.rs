@@ -59,6 +59,7 @@ pub mod files;
 pub mod history;
 pub mod machine;
 pub mod model;
+pub mod mutants;
 pub mod nemesis;
 pub mod net;
 pub mod params;

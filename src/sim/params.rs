@@ -20,6 +20,9 @@ const STORM: (u64, u64) = (100_000, 6_400_000);
 /// Time that forming a cluster may take on a fast network when nothing fails but single messages.
 const FORMING: Duration = Duration::from_secs(120);
 
+/// More revisions than any run makes.
+const HISTORY_WHOLE: u64 = 1 << 40;
+
 /// Bounds on the unsent answers of one connection in the production runtime, in bytes.
 const UNSENT_SOFT: usize = 1 << 20;
 /// See [`UNSENT_SOFT`].
@@ -49,6 +52,8 @@ pub struct Params {
     /// How long a node lets a client wait for the cluster.
     #[serde(with = "span")]
     pub request_timeout: Duration,
+    /// Revisions of history that nodes retain.
+    pub history_revs: u64,
     /// Time for which a process collects inputs before it handles them as one group.
     #[serde(with = "span")]
     pub group: Duration,
@@ -138,6 +143,7 @@ impl Default for Params {
             timeout: micros(1_000_000),
             pulse: micros(250_000),
             request_timeout: micros(2_000_000),
+            history_revs: HISTORY_WHOLE,
             group: micros(0),
             compute: micros(10),
             disk: Manner::AtOnce,
@@ -193,6 +199,7 @@ impl Params {
             pulse: micros(dice.between(timeout.as_micros() as u64 / 8, 1_000_000)),
             request_timeout: micros(dice.magnitude(1_000_000, 8_000_000)),
             tuning,
+            history_revs: draw_history(&mut chance.dice(What::Swarm, 5)),
             net,
             group: micros(*dice.pick(&[0, 0, 10, 100, 500])),
             compute: micros(dice.between(2, 40)),
@@ -237,6 +244,12 @@ fn draw_weights(dice: &mut Dice) -> Vec<u64> {
     super::nemesis::KINDS.iter().map(|_| weight(dice)).collect()
 }
 
+/// Mostly everything, so that every watch can be checked from the beginning. Else a tenth of a usual
+/// run and more, as no turn of a node makes so many revisions.
+fn draw_history(dice: &mut Dice) -> u64 {
+    *dice.pick(&[200, 1_000, HISTORY_WHOLE, HISTORY_WHOLE, HISTORY_WHOLE])
+}
+
 fn draw_tuning(dice: &mut Dice) -> Tuning {
     let usual = Tuning::default();
     Tuning {
@@ -249,6 +262,7 @@ fn draw_tuning(dice: &mut Dice) -> Tuning {
         writes_open_max: *dice.pick(&[2, 16, usual.writes_open_max, usual.writes_open_max]),
         bytes_open_max: *dice.pick(&[200, 8 << 10, usual.bytes_open_max, usual.bytes_open_max]),
         retained_slots_max: *dice.pick(&[
+            8,
             64,
             256,
             usual.retained_slots_max,

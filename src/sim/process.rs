@@ -167,11 +167,11 @@ impl<M: Machine> Process<M> {
             };
             handled += 1;
             machine.handle(input, &mut env);
-            loopbacks += drain_loopback(machine, id, &mut env);
+            drain_loopback(machine, id, &mut env, &mut loopbacks);
         }
         machine.flush(&mut env);
         while !env.loopback.is_empty() {
-            loopbacks += drain_loopback(machine, id, &mut env);
+            drain_loopback(machine, id, &mut env, &mut loopbacks);
             machine.flush(&mut env);
         }
         self.ready = machine.is_ready();
@@ -179,14 +179,17 @@ impl<M: Machine> Process<M> {
     }
 }
 
-fn drain_loopback<M: Machine>(machine: &mut M, id: NodeId, env: &mut Outlet<'_>) -> usize {
-    let mut count = 0;
+fn drain_loopback<M: Machine>(
+    machine: &mut M,
+    id: NodeId,
+    env: &mut Outlet<'_>,
+    count: &mut usize,
+) {
     while let Some(message) = env.loopback.pop_front() {
-        count += 1;
-        assert!(count < LOOPBACKS_MAX, "{id} talks to itself without end");
+        *count += 1;
+        assert!(*count < LOOPBACKS_MAX, "{id} talks to itself without end");
         machine.handle(Input::Peer { from: id, message }, env);
     }
-    count
 }
 
 /// The `Env` of a simulated process: collects what the machine does.

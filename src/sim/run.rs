@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::chance::What;
-use super::check::{Violation, counters, linearizability, once, revisions, sequence, watch};
+use super::check::{Violation, counters, edge, linearizability, once, revisions, sequence, watch};
 use super::client::{Closer, Former, Recorder, Role};
 use super::fault::Event;
 use super::machine::Machine;
@@ -481,10 +481,12 @@ impl<M: Machine> Run<'_, M> {
     fn judge(&mut self, last: i64) -> Result<(), Violation> {
         let world = &*self.world;
         let is_recorder = |actor: usize| matches!(world.actors[actor].role, Role::Recorder(_));
-        let model = sequence::assemble(&world.history, is_recorder, last)?;
+        let model = sequence::assemble(&world.history, is_recorder, &world.chronicle, last)?;
         self.revisions = model.rev() as u64;
         self.watchers_catch_up(&model)?;
         let world = &*self.world;
+        let (revs, latest) = (world.params.history_revs as i64, world.chronicle.rev());
+        edge::check(&world.history, &model, revs, latest)?;
         watch::check(&world.history, &model)?;
         once::check(&world.history, &model)?;
         counters::check(&world.history, &model, world.params.keys)?;
@@ -512,6 +514,10 @@ fn late_watcher<M: Machine>(world: &World<M>, model: &Model) -> Option<String> {
             return None;
         };
         let (pattern, next) = watcher.position();
+        if next <= world.chronicle.rev() - world.params.history_revs as i64 {
+            // It is being told that this is too late.
+            return None;
+        }
         let rev = model.first_match(pattern.as_bytes(), next)?;
         Some(format!(
             "client {actor} still waits for {pattern} at rev {rev}"

@@ -6,6 +6,7 @@
     reason = "runs seeds on several threads and tells how long they took"
 )]
 
+mod mutants;
 mod progress;
 mod run;
 mod shrink;
@@ -29,6 +30,8 @@ struct Cli {
 enum Command {
     /// Runs one seed or scenario: `doozer-sim run --seed 42 --verbose`
     Run(run::Options),
+    /// Plants bugs in the node and tells how soon runs find them: `doozer-sim mutants --jobs 2`
+    Mutants(mutants::Mutants),
     /// Makes a failure small: `doozer-sim shrink --seed 42 --out simulations/corpus/some.toml`
     Shrink(shrink::Options),
     /// Runs many seeds: `doozer-sim sweep --minutes 10`
@@ -37,6 +40,7 @@ enum Command {
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
+        Command::Mutants(options) => options.run(),
         Command::Run(options) => run::main(&options),
         Command::Shrink(options) => shrink::main(&options),
         Command::Sweep(options) => sweep::main(&options),

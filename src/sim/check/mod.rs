@@ -2,7 +2,9 @@
 //! the whole history when a run has ended.
 
 pub mod agreement;
+pub mod chronicle;
 pub mod counters;
+pub mod edge;
 pub mod linearizability;
 pub mod once;
 pub mod revisions;

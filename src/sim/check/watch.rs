@@ -25,8 +25,9 @@ pub fn check(history: &[Operation], model: &Model) -> Result<(), Violation> {
             let detail = format!("client {client} waited for {pattern} from rev {from}: {what}");
             Violation::new(PROPERTY, detail)
         };
-        // A node that is overloaded or has no copy may say so; the watcher asks again.
-        if response.error() == Some(ErrorCode::Other) {
+        // A node that is overloaded or has no copy may say so; the watcher asks again. Whether it is
+        // too late is judged elsewhere ([`super::edge`]).
+        if let Some(ErrorCode::Other | ErrorCode::TooLate) = response.error() {
             continue;
         }
         let Some(rev) = response.rev else {

@@ -64,7 +64,7 @@ impl Role {
             Role::Former(role) => role.ended(request, response),
             Role::Mixed(role) => role.ended(request, response),
             Role::Increment(role) => role.ended(request, response),
-            Role::Watcher(role) => role.ended(response),
+            Role::Watcher(role) => role.ended(request, response),
             Role::Closer(role) => role.ended(request, response),
             Role::Recorder(role) => role.ended(request, response),
             Role::Script(role) => role.ended(request, response),

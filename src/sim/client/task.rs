@@ -61,6 +61,9 @@ impl Former {
     }
 }
 
+/// How much further a watcher tries when history does not reach back as far as it wants.
+const BEYOND: i64 = 40;
+
 /// Follows a pattern from some revision on: each WAIT begins right after the last answer, whatever
 /// node it goes to.
 #[derive(Debug)]
@@ -87,9 +90,12 @@ impl Watcher {
         })
     }
 
-    pub(super) fn ended(&mut self, response: Option<&Response>) {
-        if let Some(rev) = response.and_then(|response| response.rev) {
+    pub(super) fn ended(&mut self, request: &Request, response: Option<&Response>) {
+        let Some(response) = response else { return };
+        if let Some(rev) = response.rev {
             self.next = rev.saturating_add(1);
+        } else if response.error() == Some(ErrorCode::TooLate) {
+            self.next = request.rev.unwrap_or_default().saturating_add(BEYOND);
         }
     }
 }
@@ -181,7 +187,9 @@ impl Recorder {
     pub(super) fn ended(&mut self, request: &Request, response: Option<&Response>) {
         let rev = request.rev.unwrap_or_default();
         self.open.remove(&rev);
-        if response.is_none_or(|response| response.error().is_some()) {
+        // What nodes do not retain any more, it goes without.
+        let error = response.map(Response::error);
+        if !matches!(error, Some(None | Some(ErrorCode::TooLate))) {
             self.todo.insert(rev);
         }
     }

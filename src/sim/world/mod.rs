@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::chance::{Chance, What};
 use super::check::Violation;
 use super::check::agreement::Agreement;
+use super::check::chronicle::Chronicle;
 use super::check::revisions::Revisions;
 use super::clock::Clock;
 use super::fault::{Doom, Event, Fault, NEVER_TROUBLED};
@@ -36,13 +37,10 @@ pub use sessions::{Actor, Conn};
 /// Where a narration of the run goes, a line at a time.
 pub type Narrator = fn(fmt::Arguments<'_>);
 
-/// Events after which a run counts as running away: hundreds of times a usual one.
-const EVENTS_MAX: u64 = 20_000_000;
+/// Events after which a run counts as running away: a hundred times a usual one.
+const EVENTS_MAX: u64 = 4_000_000;
 
-/// Revisions of history that nodes keep: more than any run makes, so that every watch can be
-/// checked from the beginning.
-const HISTORY_REVS: u64 = 1 << 40;
-/// Bytes of history that nodes keep, for the same reason.
+/// Bytes of history that nodes keep: more than any run makes.
 const HISTORY_BYTES: u64 = 1 << 40;
 
 /// Everything in one run.
@@ -99,6 +97,8 @@ pub struct World<M: Machine> {
     client_cuts: Vec<(usize, HostId, Time)>,
     shared: M::Shared,
     listening: Vec<Option<Pid>>,
+    /// The events as they were applied.
+    pub(super) chronicle: Chronicle,
     agreement: Agreement,
     revisions: Revisions,
     effects: Vec<super::process::Effect>,
@@ -296,6 +296,7 @@ impl<M: Machine> World<M> {
             client_cuts: Vec::new(),
             shared,
             listening: Vec::new(),
+            chronicle: Chronicle::default(),
             agreement: Agreement::default(),
             revisions: Revisions::default(),
             effects: Vec::new(),
@@ -385,7 +386,7 @@ impl<M: Machine> World<M> {
             ro_secret: Vec::new(),
             pulse: self.params.pulse,
             timeout: self.params.timeout,
-            history_revs: HISTORY_REVS,
+            history_revs: self.params.history_revs,
             history_bytes: HISTORY_BYTES,
             local_reads: false,
             request_timeout: self.params.request_timeout,

@@ -4,6 +4,7 @@ use super::{Happening, World};
 use crate::core::env::{Input, RecordId, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
+use crate::core::node::Node;
 use crate::core::protocol::client::encode_frame;
 use crate::sim::chance::Dice;
 use crate::sim::check::Violation;
@@ -85,7 +86,13 @@ impl<M: Machine> World<M> {
             self.queue
                 .push(self.now + takes, Happening::Synced { pid, upto });
         }
-        let Some(view) = process.machine.as_ref().and_then(M::view) else {
+        let Some(machine) = &process.machine else {
+            return;
+        };
+        if let Some(state) = machine.node().and_then(Node::state) {
+            self.chronicle.note(state.store());
+        }
+        let Some(view) = machine.view() else {
             return;
         };
         let id = process.id;

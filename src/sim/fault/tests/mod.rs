@@ -15,7 +15,7 @@ use crate::core::consensus::Slot;
 use crate::core::durable::Record;
 use crate::core::env::{Env, Input, Time};
 use crate::core::id::NodeId;
-use crate::core::node::Config;
+use crate::core::node::{Config, Node};
 use crate::core::protocol::client::Response;
 use crate::core::protocol::peer::Message;
 use crate::sim::disk::Manner;
@@ -98,6 +98,10 @@ impl Machine for Listener {
 
     fn seats(&self) -> Vec<(u64, Option<NodeId>)> {
         Vec::new()
+    }
+
+    fn node(&self) -> Option<&Node> {
+        None
     }
 
     fn file(&self, _path: &str) -> Option<Bytes> {

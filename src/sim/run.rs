@@ -284,7 +284,8 @@ impl<M: Machine> Run<'_, M> {
             world.queue.push(at, Happening::Inflict { fault });
         }
         world.queue.push(world.now, Happening::Strike { n: 0 });
-        let end = world.params.storm;
+        // Simulated time has no fractions of microseconds.
+        let end = micros(world.params.storm.as_micros() as u64);
         let mut watch = Watch::new(&setup.checks);
         loop {
             let now = self.world.now.since(self.world.storm_began);

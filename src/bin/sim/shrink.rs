@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use clap::{ArgGroup, Args};
@@ -13,6 +13,7 @@ use doozer::sim::setup::Setup;
 use doozer::sim::shrink::{Shrunk, shrink};
 
 use crate::run::read;
+use crate::summary::cpu_time;
 
 /// Arguments of `shrink`.
 #[derive(Args)]
@@ -57,7 +58,7 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
     if options.mutant.is_some() {
         scenario.mutant = options.mutant;
     }
-    let began = Instant::now();
+    let began = cpu_time();
     let shrunk = shrink(&scenario).ok_or_else(|| anyhow!("it does not fail"))?;
     eprintln!("{}", row(&shrunk, scenario.setup.seed, began));
     let text = shrunk.scenario.to_string();
@@ -86,7 +87,7 @@ fn shrink_all(dir: &Path, seeds: u64) -> anyhow::Result<ExitCode> {
             missing = true;
             continue;
         };
-        let began = Instant::now();
+        let began = cpu_time();
         let shrunk = shrink(&scenario).ok_or_else(|| anyhow!("{mutant} does not fail twice"))?;
         println!("| {mutant} {}", row(&shrunk, seed, began));
         write(&path, &shrunk.scenario.to_string())?;
@@ -95,10 +96,10 @@ fn shrink_all(dir: &Path, seeds: u64) -> anyhow::Result<ExitCode> {
 }
 
 const HEAD: &str =
-    "| bug | seed | faults | lost | late or twice | clients | events | runs | s | violates |
+    "| bug | seed | faults | lost | late or twice | clients | events | runs | core s | violates |
 |---|---|---|---|---|---|---|---|---|---|";
 
-fn row(shrunk: &Shrunk, seed: u64, began: Instant) -> String {
+fn row(shrunk: &Shrunk, seed: u64, began: Duration) -> String {
     let (before, after) = (shrunk.before, shrunk.after);
     let property = match &shrunk.scenario.expect {
         Expect::Violates(property) => property,
@@ -117,7 +118,7 @@ fn row(shrunk: &Shrunk, seed: u64, began: Instant) -> String {
         before.events,
         after.events,
         shrunk.runs,
-        began.elapsed().as_secs_f64(),
+        cpu_time().saturating_sub(began).as_secs_f64(),
     )
 }
 

@@ -75,8 +75,8 @@ pub fn shrink(scenario: &Scenario) -> Option<Shrunk> {
     search.step(|search| search.freeze(&report));
     for _ in 0..ROUNDS_MAX {
         let earlier = search.best.setup.clone();
-        search.step(Search::shorten);
         search.step(Search::take_away_much);
+        search.step(Search::shorten);
         search.step(Search::take_away_clients);
         search.step(Search::shorten);
         search.step(Search::take_away_events);
@@ -339,8 +339,8 @@ impl Search {
 
 /// Ends the storm at a time; what would come later is left out.
 fn end_storm(setup: &mut Setup, end: Duration) {
-    setup.params.storm = end;
     let end_us = end.as_micros() as u64;
+    setup.params.storm = Duration::from_micros(end_us);
     setup.events.retain(|event| event.at_us <= end_us);
 }
 

@@ -27,6 +27,12 @@ const ROUNDS_MAX: usize = 4;
 const EVENTS_MORE: u64 = 500;
 /// Other seeds that are tried where much is to be won: delays and requests are others then.
 const SEEDS_TRIED: u64 = 6;
+/// Seeds that are tried have this many bits less than 64: they are written in files.
+const SEED_SHIFT: u32 = 54;
+/// Faults, or troubles of messages, that a person can follow. Of more, random halves are tried.
+const FEW: usize = 10;
+/// Halves that are tried, each with a seed of its own.
+const HALVES: u64 = 24;
 
 /// What came of shrinking.
 #[derive(Clone, Debug)]
@@ -79,6 +85,7 @@ pub fn shrink(scenario: &Scenario) -> Option<Shrunk> {
         search.step(Search::shorten);
         search.step(Search::take_away_clients);
         search.step(Search::shorten);
+        search.step(Search::thin_out);
         search.step(Search::take_away_events);
         search.step(Search::take_away_troubles);
         search.step(Search::take_away_members);
@@ -161,7 +168,7 @@ impl Search {
         }
         let seed = candidate.setup.seed;
         let others = Chance::new(seed).dice(What::Seeds, 0);
-        let seeds = (0..SEEDS_TRIED).map(|n| others.at(n) >> 54);
+        let seeds = (0..SEEDS_TRIED).map(|n| others.at(n) >> SEED_SHIFT);
         std::iter::once(seed).chain(seeds).any(|seed| {
             candidate.setup.seed = seed;
             self.try_candidate(candidate.clone())
@@ -273,6 +280,39 @@ impl Search {
         ddmin(steps, |some| {
             self.try_change_or_same(|setup| setup.steps = some.to_vec())
         });
+    }
+
+    /// Halves what is too much to be followed, at random and with other seeds. A failure that hangs
+    /// on the exact time of everything does not get smaller step by step, but there are others like
+    /// it.
+    fn thin_out(&mut self) {
+        for round in 0.. {
+            let setup = &self.best.setup;
+            let troubles = &setup.troubles;
+            let messages = troubles.lost.len() + troubles.late.len() + troubles.twice.len();
+            if setup.events.len() <= FEW && messages <= FEW {
+                return;
+            }
+            let chance = Chance::new(setup.seed);
+            let is_smaller = (0..HALVES).any(|n| {
+                let mut dice = chance.dice(What::Seeds, round * HALVES + n + 1);
+                self.try_change(|setup| {
+                    setup.seed = dice.draw() >> SEED_SHIFT;
+                    if setup.events.len() > FEW {
+                        setup.events.retain(|_| dice.hit(500_000));
+                    }
+                    if messages > FEW {
+                        let troubles = &mut setup.troubles;
+                        troubles.lost.retain(|_| dice.hit(500_000));
+                        troubles.late.retain(|_| dice.hit(500_000));
+                        troubles.twice.retain(|_| dice.hit(500_000));
+                    }
+                })
+            });
+            if !is_smaller {
+                return;
+            }
+        }
     }
 
     fn take_away_clients(&mut self) {

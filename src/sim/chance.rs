@@ -41,6 +41,8 @@ pub enum What {
     ClientNet,
     /// Which nodes make up the core of the final phase.
     Core,
+    /// What happens to the bytes of a message that is damaged.
+    Damage,
 }
 
 impl Chance {

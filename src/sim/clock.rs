@@ -1,5 +1,5 @@
-//! The clock of one process: its own offset, its own pace, and jumps forward. Never backward, as
-//! the operating system promises of a monotonic clock.
+//! The clock of one process: its own offset, its own pace, jumps forward, and sleep. Never
+//! backward, as the operating system promises of a monotonic clock.
 
 use std::time::Duration;
 
@@ -45,6 +45,17 @@ impl Clock {
         Time(self.since.0.saturating_add(real))
     }
 
+    /// The clock stands still for some time, as that of a machine that sleeps.
+    pub fn suspend(&mut self, now: Time, span: Duration) {
+        self.shown = self.show(now);
+        self.since = now + span;
+    }
+
+    /// From `now` on, the clock runs at another pace.
+    pub fn set_pace(&mut self, now: Time, pace_ppm: u64) {
+        *self = Clock::new(now, self.show(now), pace_ppm);
+    }
+
     /// From `now` on, the clock is ahead by this much more.
     pub fn jump(&mut self, now: Time, ahead: Duration) {
         self.shown = self.show(now) + ahead;
@@ -68,5 +79,22 @@ mod tests {
             assert!(clock.when(local) < real);
             assert!(clock.show(Time(2_000)).0 >= 5_077);
         }
+    }
+
+    #[test]
+    fn a_clock_that_sleeps_shows_the_same_time_until_it_wakes_up() {
+        let mut clock = Clock::new(Time(0), Time(0), 1_000_000);
+        clock.suspend(Time(100), Duration::from_micros(50));
+        assert_eq!(clock.show(Time(150)), Time(100));
+        assert_eq!(clock.show(Time(160)), Time(110));
+        assert_eq!(clock.when(Time(110)), Time(160));
+    }
+
+    #[test]
+    fn a_change_of_pace_leaves_the_past_as_it_was() {
+        let mut clock = Clock::new(Time(0), Time(0), 1_000_000);
+        clock.set_pace(Time(100), 2_000_000);
+        assert_eq!(clock.show(Time(100)), Time(100));
+        assert_eq!(clock.show(Time(150)), Time(200));
     }
 }

@@ -63,6 +63,11 @@ impl<T> Disk<T> {
         self.appended
     }
 
+    /// Whether there are records that would be lost if the machine failed now.
+    pub fn is_unsynced(&self) -> bool {
+        self.appended != self.durable
+    }
+
     /// Gives an effect back if it may leave at once, else holds it.
     pub fn hold(&mut self, effect: T, after: Option<RecordId>) -> Option<T> {
         match after {

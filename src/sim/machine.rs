@@ -6,6 +6,7 @@ use crate::core::env::{Env, Input};
 use crate::core::id::{NodeId, Rev};
 use crate::core::node::{Config, Node};
 use crate::core::protocol::peer::Digest;
+use crate::core::state::State;
 
 /// A state machine that behaves as a node.
 pub trait Machine: Sized {
@@ -34,6 +35,10 @@ pub trait Machine: Sized {
     /// The members of each configuration that may decide slots which are not applied here. Empty
     /// where the machine does not show it.
     fn member_sets(&self) -> Vec<Vec<NodeId>>;
+
+    /// The membership slots, by number, and who holds each. Empty where the machine does not show
+    /// it.
+    fn seats(&self) -> Vec<(u64, Option<NodeId>)>;
 }
 
 /// What a machine shows of its state.
@@ -86,5 +91,16 @@ impl Machine for Node {
         let first = state.applied().next();
         let covering = state.epochs().covering(first, first.plus(state.alpha()));
         covering.map(|epoch| epoch.members.clone()).collect()
+    }
+
+    fn seats(&self) -> Vec<(u64, Option<NodeId>)> {
+        let files = self.state().into_iter().flat_map(State::slot_files);
+        files
+            .filter_map(|(file, _, value)| {
+                let slot = file.components().next_back()?.parse().ok()?;
+                let holder = std::str::from_utf8(&value.0).ok()?.parse().ok();
+                Some((slot, holder))
+            })
+            .collect()
     }
 }

@@ -7,15 +7,22 @@
 //! # What is injected
 //!
 //! * network: delays from microseconds to tens of milliseconds with heavy tails, loss, duplication,
-//!   reordering; cuts of all shapes, one way and both, flapping, mended; connections that break,
-//!   with and without telling ([`net`], [`world`], [`nemesis`]);
-//! * processes: death with loss of memory and return under a fresh id on the same or another host,
-//!   pauses up to a minute, slowness up to a thousandfold, inputs in groups of any size;
-//! * clocks: offset, drift up to a fifth, jumps forward ([`clock`]);
+//!   reordering, narrow links with short queues; cuts of all shapes, one way and both, flapping;
+//!   messages held and then let go, one host after the other; pairs and hosts that are stably far
+//!   away; connections that break, with and without telling, with what is on its way or in the
+//!   middle of a message; bits turned round; connects that are refused or hang ([`net`], [`world`]);
+//! * processes: death with loss of memory at any moment, also between two effects of a turn and
+//!   with records unsynced; a return under a fresh id on the same or another host; ends in order;
+//!   two processes under one address; standbys that come and go; pauses up to a minute, of one or
+//!   of a majority; slowness up to a thousandfold, inputs in groups of any size;
+//! * clocks: offset, drift up to a fifth that changes, jumps forward, sleep ([`clock`]);
 //! * disks: records durable at once, or late ([`disk`]);
 //! * clients: conditional and unconditional writes, refused ones included, reads of every kind,
-//!   listings, watches, counters, lists; they lose connections and patience and go elsewhere
-//!   ([`client`]).
+//!   listings, watches, counters, lists; they lose connections, frames and patience and go
+//!   elsewhere, cannot reach some nodes, come in crowds, and take no answers ([`client`]);
+//! * operators: slots of members, dead or alive, cleared, added and deleted.
+//!
+//! [`nemesis::Kind`] lists what is drawn while the storm lasts, [`fault::Fault`] what it comes to.
 //!
 //! Each run draws which of these exist at all, and how strong they are ([`params`]).
 //!
@@ -25,19 +32,23 @@
 //! slots never decrease ([`check::revisions`]), no node halts or panics, each request is answered
 //! once. At the end: a healed core serves and agrees in time ([`run`]); one gapless sequence of
 //! events ([`check::sequence`]); linearizability of all operations ([`check::linearizability`]);
-//! exactly-once ([`check::once`]); complete watches ([`check::watch`]); exact counters and lists
-//! ([`check::counters`]). [`standin`] proves that these checks bite.
+//! exactly-once ([`check::once`]); complete watches ([`check::watch`]); nothing retained is said to
+//! be forgotten ([`check::edge`]); exact counters and lists ([`check::counters`]).
+//!
+//! [`standin`] proves that these checks bite, [`mutants`] that they find bugs of the node itself.
 //!
 //! # What is not reached
 //!
-//! Recovery from disk, damaged disks, corrupted frames, trimmed history and snapshots of it, cuts
-//! between clients and nodes, more than one cluster (name service).
+//! Recovery from disk, damaged disks, history bounded by bytes, more than one cluster (name service).
+//! Damage to a message of a peer that leaves it readable is counted and not handed
+//! in, since only the checksum of TCP protects from it.
 //!
 //! # How to add a fault, a client, a scenario
 //!
-//! A fault is a variant in [`fault`] with an arm in `World::inflict`, and a kind in [`nemesis`]; a client is a role in
-//! [`client`]; a scenario is a test that builds a [`world::World`], starts processes and actors, and
-//! calls `inflict` at the times it wants instead of pushing `Happening::Strike`.
+//! A fault is a variant in [`fault`] with an arm in one of its rooms, a kind in [`nemesis`], and a test
+//! of what it does to processes that only listen; a client is a role in [`client`]; a scenario is a
+//! test that builds a [`world::World`], starts processes and actors, and calls `inflict` at the times
+//! it wants instead of pushing `Happening::Strike`.
 
 pub mod chance;
 pub mod check;

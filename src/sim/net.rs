@@ -20,10 +20,39 @@ pub struct Net {
     chance: Chance,
     /// The names of the processes.
     names: Vec<u64>,
-    /// `cuts[a][b]`: how many faults keep messages from host `a` to host `b` from arriving.
-    cuts: Vec<Vec<u32>>,
+    /// `paths[a][b]`: the way from host `a` to host `b`.
+    paths: Vec<Vec<Path>>,
     /// `links[a][b]`: the connection that process `a` opened to process `b`.
     links: Vec<Vec<Link>>,
+}
+
+/// The way from one host to another, whatever runs there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Path {
+    /// How many faults keep messages from arriving.
+    pub cuts: u32,
+    /// Messages that arrive earlier wait until then.
+    pub held_until: Time,
+    /// How much longer messages travel than elsewhere.
+    pub lag: Duration,
+    /// Until when they do.
+    pub lag_until: Time,
+    /// Messages that left by then and have not arrived are lost.
+    pub aborted_at: Time,
+    /// What happens to the next message.
+    pub damage: Option<Damage>,
+}
+
+/// What happens to one message on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// Its connection breaks in the middle of it.
+    Tear,
+    /// Bits of it are turned round.
+    Flip {
+        /// How many.
+        bits: u32,
+    },
 }
 
 /// A connection that one process opened to another; it carries messages one way.
@@ -37,6 +66,8 @@ pub struct Link {
     sent: u64,
     /// When the latest message arrives.
     last_arrival: Time,
+    /// When everything sent so far has left, if the bandwidth is limited.
+    idle_at: Time,
     loss: Dice,
     duplicate: Dice,
     delay: Dice,
@@ -64,17 +95,17 @@ impl Net {
             params,
             chance,
             names: Vec::new(),
-            cuts: Vec::new(),
+            paths: Vec::new(),
             links: Vec::new(),
         }
     }
 
     /// Makes room for a host.
     pub fn add_host(&mut self) {
-        let hosts = self.cuts.len() + 1;
-        self.cuts.push(Vec::new());
-        for row in &mut self.cuts {
-            row.resize(hosts, 0);
+        let hosts = self.paths.len() + 1;
+        self.paths.push(Vec::new());
+        for row in &mut self.paths {
+            row.resize(hosts, Path::default());
         }
     }
 
@@ -91,24 +122,42 @@ impl Net {
 
     /// Keeps messages from `from` to `to` from arriving, until as many calls of `mend` follow.
     pub fn cut(&mut self, from: HostId, to: HostId) {
-        self.cuts[from][to] += 1;
-        sometimes!(CutsOverlap, self.cuts[from][to] > 1);
+        let path = &mut self.paths[from][to];
+        path.cuts += 1;
+        sometimes!(CutsOverlap, path.cuts > 1);
     }
 
     /// Takes one cut back.
     pub fn mend(&mut self, from: HostId, to: HostId) {
-        self.cuts[from][to] = self.cuts[from][to].saturating_sub(1);
+        let path = &mut self.paths[from][to];
+        path.cuts = path.cuts.saturating_sub(1);
     }
 
-    /// Takes all cuts between two hosts back, for both directions.
+    /// Takes all cuts between two hosts back, for both directions, and everything else that holds
+    /// messages up.
     pub fn mend_all(&mut self, a: HostId, b: HostId) {
-        self.cuts[a][b] = 0;
-        self.cuts[b][a] = 0;
+        for (from, to) in [(a, b), (b, a)] {
+            let aborted_at = self.paths[from][to].aborted_at;
+            self.paths[from][to] = Path {
+                aborted_at,
+                ..Path::default()
+            };
+        }
     }
 
     /// Whether messages from `from` to `to` vanish.
     pub fn is_cut(&self, from: HostId, to: HostId) -> bool {
-        self.cuts[from][to] > 0
+        self.paths[from][to].cuts > 0
+    }
+
+    /// The way from one host to another.
+    pub fn path(&self, from: HostId, to: HostId) -> &Path {
+        &self.paths[from][to]
+    }
+
+    /// The way from one host to another, to change something about it.
+    pub fn path_mut(&mut self, from: HostId, to: HostId) -> &mut Path {
+        &mut self.paths[from][to]
     }
 
     /// The connection from one process to another.
@@ -121,8 +170,8 @@ impl Net {
         self.links[from][to].state
     }
 
-    /// When a message that leaves at `leaves` arrives, if it does.
-    pub fn transmit(&mut self, from: Pid, to: Pid, leaves: Time) -> Arrivals {
+    /// When a message of so many bytes that leaves at `leaves` arrives, if it does.
+    pub fn transmit(&mut self, from: Pid, to: Pid, leaves: Time, bytes: usize) -> Arrivals {
         let params = &self.params;
         let link = &mut self.links[from][to];
         let number = link.sent;
@@ -130,6 +179,13 @@ impl Net {
         if link.state != State::Up || is_hit(link.loss.at(number), params.loss_ppm) {
             return Arrivals([None; 2]);
         }
+        let leaves = match params.bandwidth {
+            0 => leaves,
+            _ => match link.squeeze(leaves, bytes as u64, params) {
+                Some(leaves) => leaves,
+                None => return Arrivals([None; 2]),
+            },
+        };
         let mut delays = link.delay.within(number);
         let mut first = leaves + params.delay(&mut delays);
         if params.ordered {
@@ -164,6 +220,7 @@ impl Link {
             epoch: 0,
             sent: 0,
             last_arrival: Time::default(),
+            idle_at: Time::default(),
             loss: chance.dice(What::Loss, who),
             duplicate: chance.dice(What::Duplicate, who),
             delay: chance.dice(What::Delay, who),
@@ -176,6 +233,19 @@ impl Link {
         self.state = State::Up;
         self.epoch += 1;
         self.last_arrival = now;
+        self.idle_at = now;
+    }
+
+    /// When a message has left through a connection of limited bandwidth. `None` if more than its
+    /// queue takes waits already, as in a runtime whose outbox is full.
+    fn squeeze(&mut self, leaves: Time, bytes: u64, params: &NetParams) -> Option<Time> {
+        let waiting = self.idle_at.since(leaves).as_micros() as u64 * params.bandwidth / 1_000;
+        if waiting > params.queue_bytes {
+            return None;
+        }
+        let takes = micros((bytes * 1_000).div_ceil(params.bandwidth));
+        self.idle_at = self.idle_at.max(leaves) + takes;
+        Some(self.idle_at)
     }
 }
 
@@ -190,6 +260,7 @@ mod tests {
         params.loss_ppm = 0;
         params.duplicate_ppm = 0;
         params.tail_ppm = 0;
+        params.bandwidth = 0;
         change(&mut params);
         let mut net = Net::new(params, chance);
         for who in 0..2 {
@@ -205,7 +276,7 @@ mod tests {
         for ordered in [true, false] {
             let mut net = net(|params| params.ordered = ordered);
             let times: Vec<_> = (0..200)
-                .map(|n| net.transmit(0, 1, Time(n)).0[0].expect("nothing is lost"))
+                .map(|n| net.transmit(0, 1, Time(n), 100).0[0].expect("nothing is lost"))
                 .collect();
             assert_eq!(times.is_sorted(), ordered);
         }
@@ -214,7 +285,7 @@ mod tests {
     #[test]
     fn loss_duplication_and_holes() {
         let count = |net: &mut Net| -> usize {
-            let arrivals = (0..1000).map(|n| net.transmit(0, 1, Time(n)));
+            let arrivals = (0..1000).map(|n| net.transmit(0, 1, Time(n), 100));
             arrivals.map(|a| a.0.iter().flatten().count()).sum()
         };
         let lossy = count(&mut net(|params| params.loss_ppm = 300_000));
@@ -224,5 +295,24 @@ mod tests {
         let mut hole = net(|_| {});
         hole.link(0, 1).state = State::Hole;
         assert_eq!(count(&mut hole), 0);
+    }
+
+    #[test]
+    fn a_narrow_link_takes_its_time_and_what_its_queue_cannot_take_is_lost() {
+        let mut net = net(|params| {
+            params.bandwidth = 1_000;
+            params.queue_bytes = 5_000;
+            params.delay_spread = Duration::ZERO;
+        });
+        let least = net.params.delay_min;
+        let times: Vec<_> = (0..10)
+            .map(|_| net.transmit(0, 1, Time(0), 1_000).0[0])
+            .collect();
+        let arrived: Vec<Time> = times.iter().copied().flatten().collect();
+        let expected = (1..=6).map(|ms| Time(0) + least + micros(ms * 1_000));
+        assert_eq!(arrived, expected.collect::<Vec<_>>());
+        assert_eq!(times[6..], [None; 4]);
+        let later = net.transmit(0, 1, Time(6_000), 1_000).0[0];
+        assert_eq!(later, Some(Time(7_000) + least));
     }
 }

@@ -19,6 +19,11 @@ const FORMING: Duration = Duration::from_secs(120);
 /// More revisions than any run makes.
 const HISTORY_WHOLE: u64 = 1 << 40;
 
+/// Bounds on the unsent answers of one connection in the production runtime, in bytes.
+const UNSENT_SOFT: usize = 1 << 20;
+/// See [`UNSENT_SOFT`].
+const UNSENT_HARD: usize = 256 << 20;
+
 /// What one run is made of.
 #[derive(Clone, Debug)]
 pub struct Params {
@@ -48,6 +53,14 @@ pub struct Params {
     pub disk: Manner,
     /// Largest deviation of a clock's pace, in millionths.
     pub drift_ppm: u64,
+    /// Whether clocks begin at different times.
+    pub clock_offsets: bool,
+    /// Unsent answers of one connection above which a node reads nothing more from it, in bytes.
+    pub unsent_soft: usize,
+    /// Unsent answers of one connection above which a node closes it, in bytes.
+    pub unsent_hard: usize,
+    /// Requests of one connection that a node holds open at most.
+    pub requests_open: usize,
     /// Clients that read and write at random.
     pub mixed: usize,
     /// Clients that count.
@@ -82,6 +95,11 @@ pub struct NetParams {
     pub loss_ppm: u32,
     /// Messages in a million that arrive twice.
     pub duplicate_ppm: u32,
+    /// Bytes that a connection carries in a millisecond; 0 if there is no limit.
+    pub bandwidth: u64,
+    /// Bytes that wait for a connection at most, if its bandwidth is limited. Whatever comes when
+    /// more wait is lost.
+    pub queue_bytes: u64,
     /// Whether messages of one connection arrive in the order in which they were sent.
     pub ordered: bool,
     /// Every how many messages one is decoded from its bytes; the others arrive as they were sent.
@@ -126,7 +144,11 @@ impl Params {
                 0 => Manner::Syncs(micros(dice.magnitude(50, 4_000))),
                 _ => Manner::AtOnce,
             },
-            drift_ppm: *dice.pick(&[0, 100, 10_000, 200_000]),
+            drift_ppm: *dice.pick(&[0, 0, 100, 10_000, 200_000]),
+            clock_offsets: dice.hit(600_000),
+            unsent_soft: *dice.pick(&[1, 1_000, UNSENT_SOFT]),
+            unsent_hard: *dice.pick(&[10_000, UNSENT_HARD]),
+            requests_open: *dice.pick(&[64, 16_384]),
             mixed: mixed as usize,
             counters: counters as usize,
             listers: listers as usize,
@@ -135,10 +157,7 @@ impl Params {
             keys: dice.between(1, 8),
             patience: micros(dice.magnitude(500_000, 10_000_000)),
             fault_gap: micros(dice.magnitude(20_000, 800_000)),
-            fault_weights: super::nemesis::KINDS
-                .iter()
-                .map(|_| sometimes(dice, 8))
-                .collect(),
+            fault_weights: draw_weights(&mut chance.dice(What::Swarm, 4)),
         }
     }
 
@@ -159,6 +178,17 @@ impl Params {
 /// run and more, as no turn of a node makes so many revisions.
 fn draw_history(dice: &mut Dice) -> u64 {
     *dice.pick(&[200, 1_000, HISTORY_WHOLE, HISTORY_WHOLE, HISTORY_WHOLE])
+}
+
+/// Few kinds of faults in some runs, many in others, and never all: some bugs need one fault again
+/// and again, others a mixture.
+fn draw_weights(dice: &mut Dice) -> Vec<u64> {
+    let share_ppm = *dice.pick(&[80_000, 250_000, 600_000]);
+    let weight = |dice: &mut Dice| match dice.hit(share_ppm) {
+        true => dice.between(1, 8),
+        false => 0,
+    };
+    super::nemesis::KINDS.iter().map(|_| weight(dice)).collect()
 }
 
 fn draw_tuning(dice: &mut Dice) -> Tuning {
@@ -211,6 +241,8 @@ impl NetParams {
             tail_ppm: rare(dice, 100_000),
             loss_ppm: rare(dice, 250_000),
             duplicate_ppm: rare(dice, 200_000),
+            bandwidth: u64::from(rare(dice, 100_000)),
+            queue_bytes: dice.magnitude(2_000, 1_000_000),
             ordered: dice.hit(400_000),
             decode_every: *dice.pick(&[1, 1, 8]),
             half_open_ppm: *dice.pick(&[0, 300_000, 1_000_000]),
@@ -223,3 +255,6 @@ impl NetParams {
 pub const fn micros(count: u64) -> Duration {
     Duration::from_micros(count)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::chance::{Chance, Dice, What};
 use super::clock::Clock;
 use super::disk::Disk;
+use super::fault::Doom;
 use super::machine::Machine;
 use super::params::Params;
 use crate::core::durable::Record;
@@ -40,6 +41,8 @@ pub struct Process<M> {
     pub busy_until: Time,
     /// It is stopped until then.
     pub paused_until: Time,
+    /// The death that awaits it at some point of what it does.
+    pub doom: Option<Doom>,
     /// How many times slower than usual it computes.
     pub slow: u64,
     /// When it wants to be woken, in its own time.
@@ -103,7 +106,8 @@ impl<M: Machine> Process<M> {
         params: &Params,
     ) -> Process<M> {
         let mut dice = chance.dice(What::Clock, who);
-        let shown = Time(dice.magnitude(1, 1 << 40));
+        let offset = dice.magnitude(1, 1 << 40);
+        let shown = Time(if params.clock_offsets { offset } else { 1 });
         let pace = 1_000_000 + dice.between(0, 2 * params.drift_ppm) - params.drift_ppm;
         Process {
             machine: Some(machine),
@@ -114,6 +118,7 @@ impl<M: Machine> Process<M> {
             has_turn: false,
             busy_until: now,
             paused_until: now,
+            doom: None,
             slow: 1,
             wake: Time::NEVER,
             timer: Time::NEVER,

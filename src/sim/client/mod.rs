@@ -3,6 +3,7 @@
 //! A client decides what to ask next from what it was told. How the request travels, which node it
 //! reaches and when it is given up is the world's affair.
 
+mod crowd;
 mod increment;
 mod mixed;
 mod script;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use super::chance::Dice;
 use crate::core::protocol::client::{Request, Response, Verb};
 
+pub use crowd::{Flood, Operator};
 pub use increment::{Increment, Style, count_of};
 pub use mixed::Mixed;
 pub use script::{Closer, Former, Recorder, Watcher};
@@ -31,6 +33,10 @@ pub enum Role {
     Closer(Closer),
     /// Reads the whole sequence of events of one node at the end.
     Recorder(Recorder),
+    /// Asks for much at once, and leaves.
+    Flood(Flood),
+    /// Changes something in `/ctl`, once.
+    Operator(Operator),
 }
 
 impl Role {
@@ -43,6 +49,8 @@ impl Role {
             Role::Watcher(role) => role.next(),
             Role::Closer(role) => role.next(),
             Role::Recorder(role) => role.next(),
+            Role::Flood(role) => role.next(dice),
+            Role::Operator(role) => role.next(),
         }
     }
 
@@ -55,6 +63,8 @@ impl Role {
             Role::Watcher(role) => role.ended(request, response),
             Role::Closer(role) => role.ended(request, response),
             Role::Recorder(role) => role.ended(request, response),
+            Role::Flood(role) => role.ended(),
+            Role::Operator(role) => role.ended(request, response),
         }
     }
 
@@ -62,6 +72,7 @@ impl Role {
     pub fn window(&self) -> usize {
         match self {
             Role::Recorder(_) => Recorder::WINDOW,
+            Role::Flood(_) => usize::MAX,
             _ => 1,
         }
     }
@@ -70,7 +81,20 @@ impl Role {
     pub fn is_final(&self) -> bool {
         match self {
             Role::Closer(_) | Role::Recorder(_) | Role::Watcher(_) => true,
-            Role::Former(_) | Role::Mixed(_) | Role::Increment(_) => false,
+            Role::Former(_)
+            | Role::Mixed(_)
+            | Role::Increment(_)
+            | Role::Flood(_)
+            | Role::Operator(_) => false,
+        }
+    }
+
+    /// Whether it has done all that it ever wanted to, and needs no connection any more.
+    pub fn is_over(&self) -> bool {
+        match self {
+            Role::Flood(role) => role.is_over(),
+            Role::Operator(role) => role.is_over(),
+            _ => false,
         }
     }
 

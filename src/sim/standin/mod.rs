@@ -17,7 +17,7 @@ use super::machine::{Machine, View};
 use super::model::{Event, Model};
 use super::trace::digest;
 use crate::core::consensus::Slot;
-use crate::core::env::{Env, Input, Time};
+use crate::core::env::{Env, Halt, Input, Time};
 use crate::core::id::{NodeId, Rev, SessionId};
 use crate::core::node::{Config, Node, Start};
 use crate::core::protocol::client::{FLAG_SET, Request};
@@ -146,6 +146,7 @@ impl Machine for Standin {
                 env.locate(peer, Some(&addr));
                 self.links.insert(peer);
             }
+            Input::Leave => env.halt(Halt::Left),
             Input::Unlinked { peer } => {
                 self.links.remove(&peer);
             }
@@ -201,6 +202,11 @@ impl Machine for Standin {
         });
         vec![members.collect()]
     }
+
+    /// Its membership is not replicated state: no operator may touch it.
+    fn seats(&self) -> Vec<(u64, Option<NodeId>)> {
+        Vec::new()
+    }
 }
 
 impl Standin {
@@ -223,6 +229,7 @@ impl Standin {
             seen: Slot(self.applied as u64),
             sent_us: 0,
             echo_us: 0,
+            silent: Vec::new(),
         }
     }
 

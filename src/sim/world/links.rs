@@ -3,17 +3,19 @@
 //! A process has a connection of its own to each process in its address book; it carries messages
 //! one way. Whoever is connected to learns the address of who did, and connects back. A broken
 //! connection is told with `Unlinked` and made again with growing pauses; one through a cut is told
-//! broken only after a while, and one to a dead host sometimes, too.
+//! broken only after a while, and one to a dead host sometimes, too. Damaged messages go through the
+//! framing of the runtime: whoever gets one that cannot be read closes the connection.
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{AT_ONCE, Happening, World};
+use super::{AT_ONCE, Door, Happening, World};
 use crate::core::env::{Input, Time};
 use crate::core::instrument::sometimes;
-use crate::core::protocol::peer::{Message, decode, encode};
+use crate::core::protocol::peer::{MESSAGE_BYTES_MAX, Message, decode, encode};
+use crate::sim::chance::{Dice, What};
 use crate::sim::machine::Machine;
-use crate::sim::net::State;
+use crate::sim::net::{Damage, State};
 use crate::sim::params::micros;
 use crate::sim::process::{HostId, Outgoing, Pid};
 use crate::sim::trace::{Kind, digest};
@@ -24,14 +26,34 @@ pub enum Parcel {
     Bytes(Rc<[u8]>),
     /// The message itself.
     Plain(Rc<Message>),
+    /// A frame to which something happens on its way, and which choices say what.
+    Damaged(Rc<[u8]>, Damage, Dice),
 }
+
+/// What a receiver makes of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// There is no message in it, and there will not be one when more comes: the connection closes.
+    Refused,
+    /// It is not complete.
+    Unfinished,
+    /// A message.
+    Message,
+}
+
+/// Bytes of the length in front of each message.
+const HEADER_BYTES: usize = 4;
+
+/// How long an attempt to connect that nobody answers takes until it is given up, as in the
+/// production runtime, in microseconds.
+pub(super) const CONNECT_MAX: Duration = Duration::from_secs(2);
 
 /// Shortest and longest pause before a failed connection is tried again.
 const REDIAL: (u64, u64) = (20_000, 800_000);
 
 impl<M: Machine> World<M> {
     /// Sends a message to every addressee that there is a connection to.
-    pub(super) fn send(&mut self, from: Pid, outgoing: &Outgoing, leaves: Time) {
+    pub(in crate::sim) fn send(&mut self, from: Pid, outgoing: &Outgoing, leaves: Time) {
         self.buffer.clear();
         encode(&outgoing.message, &mut self.buffer);
         self.trace
@@ -50,31 +72,80 @@ impl<M: Machine> World<M> {
             let Some(to) = self.by_id.get(id).copied() else {
                 continue;
             };
-            if to == from || self.is_cut_between(from, to) {
+            let hosts = (self.processes[from].host, self.processes[to].host);
+            let path = self.net.path_mut(hosts.0, hosts.1);
+            if to == from || path.cuts > 0 {
                 continue;
             }
-            for at in self.net.transmit(from, to, leaves).0.into_iter().flatten() {
-                let parcel = match &parcel {
-                    Parcel::Bytes(bytes) => Parcel::Bytes(Rc::clone(bytes)),
-                    Parcel::Plain(message) => Parcel::Plain(Rc::clone(message)),
+            let leaves = match path.lag_until > leaves {
+                true => leaves + path.lag,
+                false => leaves,
+            };
+            let damage = path.damage.take();
+            let bytes = HEADER_BYTES + self.buffer.len();
+            let arrivals = self.net.transmit(from, to, leaves, bytes);
+            for at in arrivals.0.into_iter().flatten() {
+                let parcel = match (damage, &parcel) {
+                    (Some(damage), _) => self.damage(damage, from, sent),
+                    (None, Parcel::Plain(message)) => Parcel::Plain(Rc::clone(message)),
+                    (None, Parcel::Bytes(bytes) | Parcel::Damaged(bytes, ..)) => {
+                        Parcel::Bytes(Rc::clone(bytes))
+                    }
                 };
-                self.queue.push(at, Happening::Arrive { from, to, parcel });
+                let left = self.now;
+                let arrival = Happening::Arrive {
+                    from,
+                    to,
+                    left,
+                    parcel,
+                };
+                self.queue.push(at, arrival);
             }
         }
     }
 
-    pub(super) fn on_arrive(&mut self, from: Pid, to: Pid, parcel: Parcel) {
-        if !self.processes[to].is_alive() || self.is_cut_between(from, to) {
+    /// The message that has just been encoded, to be damaged on its way.
+    fn damage(&self, damage: Damage, from: Pid, nth: u64) -> Parcel {
+        let length = self.buffer.len() as u32;
+        let header = length.to_be_bytes();
+        let frame: Rc<[u8]> = header.iter().chain(&self.buffer).copied().collect();
+        let dice = self.chance.dice(What::Damage, from as u64).within(nth);
+        Parcel::Damaged(frame, damage, dice)
+    }
+
+    pub(super) fn on_arrive(&mut self, from: Pid, to: Pid, left: Time, parcel: Parcel) {
+        if !self.processes[to].is_alive() {
             let is_back = self.listening[self.processes[to].host].is_some_and(|pid| pid > to);
             sometimes!(MessageFindsHeir, is_back);
-            sometimes!(MessageCutInFlight, self.processes[to].is_alive());
             return;
+        }
+        let path = self
+            .net
+            .path(self.processes[from].host, self.processes[to].host);
+        if path.cuts > 0 || path.aborted_at >= left {
+            sometimes!(MessageCutInFlight);
+            return;
+        }
+        if path.held_until > self.now {
+            let (at, happening) = (
+                path.held_until,
+                Happening::Arrive {
+                    from,
+                    to,
+                    left,
+                    parcel,
+                },
+            );
+            return self.queue.push(at, happening);
         }
         sometimes!(MessageOutlivesSender, !self.processes[from].is_alive());
         let is_linked = self.net.state(from, to) == State::Up;
         sometimes!(MessageOutlivesConnection, !is_linked);
         self.stats.messages += 1;
         let message = match parcel {
+            Parcel::Damaged(frame, damage, dice) => {
+                return self.on_damaged(from, to, &frame, damage, dice);
+            }
             Parcel::Bytes(bytes) => decode(&bytes).expect("what a node sends can be decoded"),
             Parcel::Plain(message) => Rc::unwrap_or_clone(message),
         };
@@ -83,6 +154,38 @@ impl<M: Machine> World<M> {
         let inbox = &mut self.processes[to].inbox;
         inbox.push_back(Input::Peer { from, message });
         self.take_turn_soon(to);
+    }
+
+    /// A damaged frame arrives. Its receiver closes the connection if it cannot read on, and waits
+    /// for more in vain if the frame seems longer than it is, until the sender has had enough.
+    ///
+    /// Peer frames have no checksum of their own, so a damaged one may be read as another message
+    /// that nobody sent. TCP's checksum keeps nearly all of those away; they are counted, and not
+    /// handed in.
+    fn on_damaged(&mut self, from: Pid, to: Pid, frame: &[u8], damage: Damage, mut dice: Dice) {
+        let mut frame = frame.to_vec();
+        match damage {
+            Damage::Tear => frame.truncate(dice.below(frame.len() as u64) as usize),
+            Damage::Flip { bits } => flip(&mut frame, bits, &mut dice),
+        }
+        let reading = read_frame(&frame);
+        self.note(to, || {
+            format!("reads a damaged message of p{from}: {reading:?}")
+        });
+        match (damage, reading) {
+            (Damage::Flip { .. }, Reading::Unfinished) => {
+                self.stats.damage_caught += 1;
+                self.make_hole(from, to);
+            }
+            (_, Reading::Refused | Reading::Unfinished) => {
+                self.stats.damage_caught += 1;
+                self.break_link(from, to);
+            }
+            (_, Reading::Message) => {
+                self.stats.damage_unseen += 1;
+                self.break_link(from, to);
+            }
+        }
     }
 
     fn is_cut_between(&self, from: Pid, to: Pid) -> bool {
@@ -117,6 +220,20 @@ impl<M: Machine> World<M> {
             return;
         }
         let here = process.host;
+        match self.doors[host] {
+            Door::Hangs(until) if until > self.now => {
+                process.dialing.insert(host);
+                let at = self.now + CONNECT_MAX;
+                return self.queue.push(at, Happening::Dial { from, host });
+            }
+            Door::Refuses(until) if until > self.now => {
+                if self.wants(from, host) {
+                    self.dial_later(from, host);
+                }
+                return;
+            }
+            _ => {}
+        }
         let answers = |pid: &Pid| {
             let paused = [*pid, from].map(|pid| self.processes[pid].paused_until > self.now);
             paused == [false, false] && !self.net.is_cut(here, host) && !self.net.is_cut(host, here)
@@ -231,5 +348,33 @@ impl<M: Machine> World<M> {
         if let Some(host) = self.processes[from].book.get(&peer).copied() {
             self.dial_later(from, host);
         }
+    }
+}
+
+/// Turns so many bits round, some of them more than once.
+fn flip(frame: &mut [u8], bits: u32, dice: &mut Dice) {
+    for _ in 0..bits {
+        let bit = dice.below(8 * frame.len() as u64);
+        frame[(bit / 8) as usize] ^= 1 << (bit % 8);
+    }
+}
+
+/// What the production runtime would make of a frame.
+pub(super) fn read_frame(frame: &[u8]) -> Reading {
+    let Some(header) = frame.first_chunk::<HEADER_BYTES>() else {
+        return Reading::Unfinished;
+    };
+    let length = u32::from_be_bytes(*header) as usize;
+    if length > MESSAGE_BYTES_MAX {
+        return Reading::Refused;
+    }
+    let Some(body) = frame.get(HEADER_BYTES..HEADER_BYTES + length) else {
+        return Reading::Unfinished;
+    };
+    match decode(body) {
+        // An empty frame is a sign of life, and what follows is read as the next frame.
+        Err(_) if body.is_empty() => read_frame(&frame[HEADER_BYTES..]),
+        Err(_) => Reading::Refused,
+        Ok(_) => Reading::Message,
     }
 }

@@ -13,7 +13,8 @@ use super::check::Violation;
 use super::check::agreement::Agreement;
 use super::check::chronicle::Chronicle;
 use super::check::revisions::Revisions;
-use super::fault::{Event, Fault, NEVER_TROUBLED};
+use super::clock::Clock;
+use super::fault::{Doom, Event, Fault, NEVER_TROUBLED};
 use super::history::Operation;
 use super::machine::Machine;
 use super::net::{Net, State};
@@ -82,6 +83,10 @@ pub struct World<M: Machine> {
     pub inflicted: Vec<Event>,
     /// Until when each process may be taken for dead, and rightly.
     pub(super) troubled_until: Vec<Time>,
+    /// Whether each host lets new connections in.
+    pub(super) doors: Vec<Door>,
+    /// Clients that do not reach some host, until some time.
+    client_cuts: Vec<(usize, HostId, Time)>,
     shared: M::Shared,
     listening: Vec<Option<Pid>>,
     /// The events as they were applied.
@@ -92,6 +97,18 @@ pub struct World<M: Machine> {
     buffer: Vec<u8>,
     frame: bytes::BytesMut,
     turn_dice: Dice,
+}
+
+/// What happens to attempts to connect to a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Door {
+    /// They succeed if somebody listens.
+    #[default]
+    Open,
+    /// They fail at once, until some time.
+    Refuses(Time),
+    /// They hang until they are given up, until some time.
+    Hangs(Time),
 }
 
 /// Counts of one run.
@@ -107,6 +124,10 @@ pub struct Stats {
     pub crashes: u64,
     /// Requests of clients that were answered.
     pub answered: u64,
+    /// Damaged messages of peers that no receiver took for a message.
+    pub damage_caught: u64,
+    /// Damaged messages of peers that could be read as other messages.
+    pub damage_unseen: u64,
 }
 
 /// Something that happens at some time.
@@ -117,6 +138,8 @@ pub enum Happening {
         from: Pid,
         /// The process that it is for.
         to: Pid,
+        /// When it left.
+        left: Time,
         /// What it is.
         parcel: Parcel,
     },
@@ -158,6 +181,13 @@ pub enum Happening {
         /// The host.
         host: HostId,
     },
+    /// A process that was put out of the cluster begins anew.
+    Rejoin {
+        /// The host.
+        host: HostId,
+        /// The process that was put out.
+        was: Pid,
+    },
     /// A slow process is quick again.
     Quick {
         /// The process.
@@ -169,6 +199,20 @@ pub enum Happening {
         pairs: Vec<(HostId, HostId)>,
         /// Until when.
         until: Time,
+    },
+    /// Messages wait on their way, until some time.
+    Clog {
+        /// From where to where.
+        links: Vec<(HostId, HostId)>,
+        /// Until when.
+        until: Time,
+    },
+    /// A process dies that was doomed.
+    Doomed {
+        /// The process.
+        pid: Pid,
+        /// How.
+        doom: Doom,
     },
     /// A cut ends.
     MendCut {
@@ -239,6 +283,8 @@ impl<M: Machine> World<M> {
             storm_began: Time(0),
             inflicted: Vec::new(),
             troubled_until: Vec::new(),
+            doors: Vec::new(),
+            client_cuts: Vec::new(),
             shared,
             listening: Vec::new(),
             chronicle: Chronicle::default(),
@@ -256,6 +302,7 @@ impl<M: Machine> World<M> {
         let (high, low) = (host / 250, host % 250 + 1);
         self.hosts.push(format!("10.0.{high}.{low}:8046"));
         self.listening.push(None);
+        self.doors.push(Door::Open);
         self.net.add_host();
         host
     }
@@ -279,7 +326,8 @@ impl<M: Machine> World<M> {
         let who = self.name_next(host);
         let mut dice = self.chance.dice(What::Identity, who);
         let id = NodeId::from_random(dice.draw(), dice.draw());
-        let mut live: Vec<HostId> = self.alive().map(|pid| self.processes[pid].host).collect();
+        let live = (0..self.hosts.len()).filter(|host| self.listening[*host].is_some());
+        let mut live: Vec<HostId> = live.collect();
         dice.shuffle(&mut live);
         live.truncate(2);
         let start = if pid == 0 {
@@ -333,15 +381,41 @@ impl<M: Machine> World<M> {
             history_bytes: HISTORY_BYTES,
             local_reads: false,
             request_timeout: self.params.request_timeout,
-            limits: Limits::default(),
+            limits: Limits {
+                requests_open_max: self.params.requests_open,
+                ..Limits::default()
+            },
             tuning: self.params.tuning,
         }
     }
 
+    /// Whether connections to its address reach this process.
+    pub fn is_listening(&self, pid: Pid) -> bool {
+        self.listening[self.processes[pid].host] == Some(pid)
+    }
+
+    /// Another process starts under the address of this one, which lives on and cannot be reached
+    /// any more. Nobody may count on it from now on.
+    pub(super) fn usurp(&mut self, pid: Pid) {
+        let host = self.processes[pid].host;
+        self.troubled_until[pid] = Time::NEVER;
+        self.listening[host] = None;
+        self.start(host);
+    }
+
     /// Ends a process with all it remembered.
     pub fn crash(&mut self, pid: Pid) {
-        self.note(pid, || "dies".to_owned());
         self.stats.crashes += 1;
+        self.end(pid, self.net.params.half_open_ppm);
+    }
+
+    /// Ends a process in order: everybody is told that their connections to it have ended.
+    pub fn stop(&mut self, pid: Pid) {
+        self.end(pid, 0);
+    }
+
+    fn end(&mut self, pid: Pid, half_open_ppm: u32) {
+        self.note(pid, || "dies".to_owned());
         let process = &mut self.processes[pid];
         sometimes!(DiesBeforeReady, !process.ready);
         sometimes!(DiesWithUnsynced, process.disk.holds_something());
@@ -350,12 +424,16 @@ impl<M: Machine> World<M> {
         process.ready = false;
         process.inbox.clear();
         process.lobby.clear();
-        self.listening[process.host] = None;
+        process.doom = None;
+        let host = process.host;
+        if self.listening[host] == Some(pid) {
+            self.listening[host] = None;
+        }
         for other in 0..self.processes.len() {
             self.net.link(pid, other).state = State::Down;
             if other != pid && self.net.state(other, pid) == State::Up {
                 let dice = &mut self.processes[other].dial_dice;
-                if dice.hit(self.net.params.half_open_ppm) {
+                if dice.hit(half_open_ppm) {
                     sometimes!(ConnectionHalfOpen);
                     self.make_hole(other, pid);
                 } else {
@@ -374,6 +452,21 @@ impl<M: Machine> World<M> {
     /// The processes that live.
     pub fn alive(&self) -> impl Iterator<Item = Pid> + use<'_, M> {
         (0..self.processes.len()).filter(|pid| self.processes[*pid].is_alive())
+    }
+
+    /// The members of all configurations that anybody who lives may still decide a slot under: who
+    /// is behind may need one that others have left.
+    pub fn member_sets(&self) -> Vec<Vec<NodeId>> {
+        let mut sets: Vec<Vec<NodeId>> = Vec::new();
+        for pid in self.alive() {
+            let known = self.processes[pid].machine.as_ref().map(M::member_sets);
+            for set in known.into_iter().flatten() {
+                if !sets.contains(&set) {
+                    sets.push(set);
+                }
+            }
+        }
+        sets
     }
 
     /// Whether this is the time in which faults happen.
@@ -400,7 +493,12 @@ impl<M: Machine> World<M> {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Arrive { from, to, parcel } => self.on_arrive(from, to, parcel),
+            Happening::Arrive {
+                from,
+                to,
+                left,
+                parcel,
+            } => self.on_arrive(from, to, left, parcel),
             Happening::Turn { pid } => self.on_turn(pid),
             Happening::Timer { pid } => self.on_timer(pid),
             Happening::Synced { pid, upto } => self.on_synced(pid, upto),
@@ -410,10 +508,13 @@ impl<M: Machine> World<M> {
             Happening::Impatient { actor, operation } => self.on_impatient(actor, operation),
             Happening::Asked { conn, what } => self.on_asked(conn, what),
             Happening::Answered { conn, response } => self.on_answered(conn, response),
+            Happening::Rejoin { host, was } => self.on_rejoin(host, was),
             Happening::Start { .. }
             | Happening::MendCut { .. }
             | Happening::Quick { .. }
             | Happening::Cut { .. }
+            | Happening::Clog { .. }
+            | Happening::Doomed { .. }
             | Happening::Strike { .. }
             | Happening::Inflict { .. }
                 if self.is_frozen() => {}
@@ -430,24 +531,26 @@ impl<M: Machine> World<M> {
             }
             Happening::Quick { pid } => self.processes[pid].slow = 1,
             Happening::Cut { pairs, until } => self.on_cut(pairs, until),
+            Happening::Clog { links, until } => self.clog(&links, until),
+            Happening::Doomed { pid, doom } => self.on_doomed(pid, doom),
             Happening::Strike { n } => self.strike(n),
             Happening::Inflict { fault } => self.inflict(&fault),
         }
     }
 
-    /// The clock of a process goes ahead by so much.
-    pub(super) fn jump_clock(&mut self, pid: Pid, ahead: Duration) {
+    /// Changes the clock of a process.
+    pub(super) fn set_clock(&mut self, pid: Pid, change: impl FnOnce(&mut Clock, Time)) {
         let process = &mut self.processes[pid];
+        change(&mut process.clock, self.now);
         sometimes!(
             ClockJumpsPastTimer,
-            process.clock.show(self.now) + ahead >= process.wake
+            process.clock.show(self.now) >= process.wake
         );
-        process.clock.jump(self.now, ahead);
         process.timer = Time::NEVER;
         self.arm_timer(pid);
     }
 
-    /// Ends all cuts.
+    /// Ends all cuts, clogs and lags.
     pub(super) fn mend_everything(&mut self) {
         for a in 0..self.hosts.len() {
             for b in 0..a {
@@ -465,12 +568,15 @@ impl<M: Machine> World<M> {
         params.loss_ppm = 0;
         params.duplicate_ppm = 0;
         params.tail_ppm = 0;
+        params.bandwidth = 0;
+        self.client_cuts.clear();
         for pid in 0..self.processes.len() {
             let in_core = self.core.contains(&pid);
             let process = &mut self.processes[pid];
             if in_core {
                 sometimes!(CoreWakesPaused, process.paused_until > self.now);
                 process.slow = 1;
+                process.doom = None;
                 process.paused_until = self.now;
                 process.busy_until = self.now;
                 // Its next turn may be planned for the end of a long pause.
@@ -484,6 +590,7 @@ impl<M: Machine> World<M> {
             for other in self.core.clone() {
                 let hosts = (self.processes[one].host, self.processes[other].host);
                 self.net.mend_all(hosts.0, hosts.1);
+                self.doors[hosts.0] = Door::Open;
                 if self.net.state(one, other) == State::Hole {
                     self.break_link(one, other);
                 }
@@ -495,12 +602,13 @@ impl<M: Machine> World<M> {
             if !self.core.contains(&self.conns[conn].pid) {
                 self.hang_up(conn);
             }
+            self.heal_conn(conn);
         }
     }
 
     /// Who has not attached to anybody so far, and was told addresses that may be dead by now, is
     /// told the addresses of the core, as its operator would do.
-    fn attach_to_core(&mut self) {
+    pub(super) fn attach_to_core(&mut self) {
         let hosts = self.core.iter().map(|pid| self.processes[*pid].host);
         let hosts: Vec<HostId> = hosts.collect();
         for pid in self.core.clone() {

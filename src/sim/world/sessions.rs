@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Happening, World, show_request, show_response};
+use super::links::CONNECT_MAX;
+use super::{AT_ONCE, Door, Happening, World, show_request, show_response};
 use crate::core::env::{Input, Time};
 use crate::core::id::SessionId;
 use crate::core::instrument::sometimes;
@@ -15,7 +16,7 @@ use crate::sim::client::Role;
 use crate::sim::history::Operation;
 use crate::sim::machine::Machine;
 use crate::sim::params::micros;
-use crate::sim::process::Pid;
+use crate::sim::process::{HostId, Pid};
 use crate::sim::trace::{Kind, digest};
 
 /// A client.
@@ -44,6 +45,16 @@ pub struct Conn {
     pub open: bool,
     /// Whether the node has been told of its end, so that nothing can follow.
     ended: bool,
+    /// Whether the node knows of its end.
+    gone: bool,
+    /// Whether it carries nothing any more.
+    hole: bool,
+    /// Whether what was on its way is lost.
+    aborted: bool,
+    /// The client takes no answers until then.
+    reads_from: Time,
+    /// Bytes of answers that wait for the client to read on.
+    unread: usize,
     /// When the latest frame to the node arrives.
     to_node: Time,
     /// When the latest frame to the client arrives.
@@ -67,6 +78,9 @@ const LEAVES_PPM: u32 = 700_000;
 
 /// Shortest and longest pause before a client connects again, or asks again after an error.
 const RETRY: (u64, u64) = (1_000, 100_000);
+
+/// Longest time that a frame between client and node travels, in microseconds.
+const FRAME_DELAY_MAX: u64 = 20_000;
 
 impl<M: Machine> World<M> {
     /// Adds a client that begins at once.
@@ -115,6 +129,12 @@ impl<M: Machine> World<M> {
         if one.stopped && !one.role.is_final() {
             return;
         }
+        if one.role.is_over() {
+            if let Some(conn) = one.conn {
+                self.leave(conn);
+            }
+            return;
+        }
         let conn = match one.conn {
             Some(conn) => conn,
             None => match self.choose_node(actor) {
@@ -139,7 +159,7 @@ impl<M: Machine> World<M> {
         };
         let candidates: Vec<Pid> = candidates
             .into_iter()
-            .filter(|pid| self.processes[*pid].is_alive())
+            .filter(|pid| self.is_listening(*pid))
             .collect();
         if candidates.is_empty() {
             return None;
@@ -154,16 +174,47 @@ impl<M: Machine> World<M> {
             pid,
             open: true,
             ended: false,
+            gone: false,
+            hole: false,
+            aborted: false,
+            reads_from: Time::default(),
+            unread: 0,
             to_node: self.now,
             to_client: self.now,
         });
         self.actors[actor].conn = Some(conn);
-        self.send_to_node(conn, ToNode::Open);
+        let host = self.processes[pid].host;
+        match self.doors[host] {
+            Door::Refuses(until) if until > self.now => {
+                let soon = self.client_delay(actor);
+                self.fail_conn(conn, soon);
+            }
+            Door::Hangs(until) if until > self.now => self.fail_conn(conn, CONNECT_MAX),
+            _ if self.is_client_cut(actor, host) => self.fail_conn(conn, CONNECT_MAX),
+            _ => self.send_to_node(conn, ToNode::Open),
+        }
+        if let Role::Flood(flood) = &self.actors[actor].role {
+            self.conns[conn].reads_from = self.now + flood.deaf();
+        }
         conn
     }
 
+    /// A connection never comes about, which its client learns after some time.
+    fn fail_conn(&mut self, conn: usize, after: Duration) {
+        self.conns[conn].hole = true;
+        self.conns[conn].gone = true;
+        let response = None;
+        self.queue
+            .push(self.now + after, Happening::Answered { conn, response });
+    }
+
+    fn is_client_cut(&self, actor: usize, host: HostId) -> bool {
+        let mut cuts = self.client_cuts.iter();
+        cuts.any(|(one, there, until)| (*one, *there) == (actor, host) && *until > self.now)
+    }
+
     fn send_to_node(&mut self, conn: usize, what: ToNode) {
-        if self.conns[conn].ended {
+        if self.conns[conn].ended || self.conns[conn].hole {
             return;
         }
         self.conns[conn].ended = matches!(what, ToNode::Close);
@@ -176,7 +227,7 @@ impl<M: Machine> World<M> {
     fn client_delay(&mut self, actor: usize) -> Duration {
         let dice = &mut self.actors[actor].net_dice;
         micros(match dice.below(50) {
-            0 => dice.magnitude(300, 20_000),
+            0 => dice.magnitude(300, FRAME_DELAY_MAX),
             _ => dice.between(20, 300),
         })
     }
@@ -215,7 +266,17 @@ impl<M: Machine> World<M> {
     }
 
     pub(super) fn on_asked(&mut self, conn: usize, what: ToNode) {
-        let pid = self.conns[conn].pid;
+        let one = &mut self.conns[conn];
+        let is_end = matches!(what, ToNode::Close);
+        if one.gone || one.aborted && !is_end {
+            return;
+        }
+        if one.unread > self.params.unsent_soft && !is_end {
+            let at = one.reads_from.max(self.now + AT_ONCE);
+            return self.queue.push(at, Happening::Asked { conn, what });
+        }
+        one.gone = is_end;
+        let pid = one.pid;
         if !self.processes[pid].is_alive() {
             sometimes!(RequestFindsNobody);
             self.hang_up(conn);
@@ -242,7 +303,7 @@ impl<M: Machine> World<M> {
         &mut self,
         pid: Pid,
         session: SessionId,
-        response: Option<Response>,
+        response: Option<(Response, usize)>,
         leaves: Time,
     ) {
         let conn = usize::try_from(session.0 - 1).expect("sessions are counted in memory");
@@ -250,18 +311,32 @@ impl<M: Machine> World<M> {
             self.conns[conn].pid, pid,
             "{session:?} belongs to another node"
         );
+        let one = &mut self.conns[conn];
+        if one.hole {
+            return;
+        }
+        if one.reads_from > leaves {
+            one.unread += response.as_ref().map_or(0, |(_, bytes)| *bytes);
+            if one.unread > self.params.unsent_hard {
+                return self.abort_conn(conn);
+            }
+        }
         let delay = self.client_delay(self.conns[conn].actor);
-        let at = (leaves + delay).max(self.conns[conn].to_client);
-        self.conns[conn].to_client = at;
+        let one = &mut self.conns[conn];
+        let at = (leaves + delay).max(one.to_client).max(one.reads_from);
+        one.to_client = at;
+        let response = response.map(|(response, _)| response);
         self.queue.push(at, Happening::Answered { conn, response });
     }
 
     pub(super) fn on_answered(&mut self, conn: usize, response: Option<Response>) {
-        if !self.conns[conn].open {
+        let one = &mut self.conns[conn];
+        if !one.open || one.aborted && response.is_some() {
             sometimes!(AnswerLost, response.is_some());
             return;
         }
-        let actor = self.conns[conn].actor;
+        one.unread = 0;
+        let actor = one.actor;
         let Some(response) = response else {
             return self.lose_conn(conn);
         };
@@ -324,8 +399,73 @@ impl<M: Machine> World<M> {
         self.queue.push(at, Happening::Answered { conn, response });
     }
 
+    /// The connection of a client breaks, and what is on its way is lost.
+    pub(crate) fn abort_conn(&mut self, conn: usize) {
+        self.conns[conn].aborted = true;
+        self.hang_up(conn);
+    }
+
+    /// The connection of a client carries nothing from now on. Its client is told when it has had
+    /// enough, and its node after that.
+    pub(crate) fn make_conn_hole(&mut self, conn: usize) {
+        self.conns[conn].hole = true;
+        let keepalive = self.net.params.keepalive;
+        let response = None;
+        self.queue
+            .push(self.now + keepalive, Happening::Answered { conn, response });
+        let what = ToNode::Close;
+        self.queue
+            .push(self.now + 2 * keepalive, Happening::Asked { conn, what });
+    }
+
+    /// A client takes no answers for some time.
+    pub(crate) fn stop_reading(&mut self, conn: usize, span: Duration) {
+        let one = &mut self.conns[conn];
+        one.reads_from = one.reads_from.max(self.now + span);
+    }
+
+    /// A client whose connection is still in trouble loses it now, and connects anew.
+    pub(super) fn heal_conn(&mut self, conn: usize) {
+        let one = &mut self.conns[conn];
+        let latest = one.to_node.max(one.to_client).max(one.reads_from);
+        if !one.hole && latest <= self.now + micros(FRAME_DELAY_MAX) {
+            return;
+        }
+        one.hole = false;
+        one.reads_from = self.now;
+        one.to_node = self.now;
+        one.to_client = self.now;
+        self.abort_conn(conn);
+    }
+
+    /// Clients lose hosts. Frames that are sent again later arrive if the connection still stands by
+    /// then.
+    pub(crate) fn cut_clients(&mut self, clients: &[usize], hosts: &[HostId], span: Duration) {
+        let (now, until) = (self.now, self.now + span);
+        self.client_cuts.retain(|(_, _, until)| *until > now);
+        for client in clients {
+            for host in hosts {
+                self.client_cuts.push((*client, *host, until));
+            }
+        }
+        let open: Vec<usize> = self.open_conns().collect();
+        for conn in open {
+            let one = &mut self.conns[conn];
+            let host = self.processes[one.pid].host;
+            if !clients.contains(&one.actor) || !hosts.contains(&host) || one.hole {
+                continue;
+            }
+            if span > self.net.params.keepalive {
+                self.make_conn_hole(conn);
+            } else {
+                one.to_node = one.to_node.max(until);
+                one.to_client = one.to_client.max(until);
+            }
+        }
+    }
+
     /// A client leaves its node: what is open has an unknown outcome.
-    fn leave(&mut self, conn: usize) {
+    pub(crate) fn leave(&mut self, conn: usize) {
         let actor = self.conns[conn].actor;
         if self.actors[actor].dice.hit(300_000) {
             self.send_to_node(conn, ToNode::HalfClose);

@@ -1,0 +1,212 @@
+//! What befalls processes and their clocks.
+
+use std::time::Duration;
+
+use super::{Fault, Moment};
+use crate::core::env::Time;
+use crate::core::id::NodeId;
+use crate::core::instrument::sometimes;
+use crate::sim::machine::Machine;
+use crate::sim::params::micros;
+use crate::sim::process::{Effect, HostId, Pid};
+use crate::sim::world::{Happening, World};
+
+/// The time from which a process is in no trouble that anybody could hold against it.
+pub(in crate::sim) const NEVER_TROUBLED: Time = Time(0);
+
+/// The death that awaits a process at some point of what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doom {
+    moment: Moment,
+    back_us: u64,
+    back_host: HostId,
+}
+
+impl<M: Machine> World<M> {
+    pub(super) fn befall_process(&mut self, fault: &Fault) {
+        let (Fault::Crash { host, .. }
+        | Fault::Stop { host, .. }
+        | Fault::Takeover { host, .. }
+        | Fault::Pause { host, .. }
+        | Fault::Suspend { host, .. }
+        | Fault::Slow { host, .. }
+        | Fault::ClockJump { host, .. }
+        | Fault::ClockPace { host, .. }) = fault
+        else {
+            return self.befall_hosts(fault);
+        };
+        let Some(pid) = self.process_on(*host) else {
+            return;
+        };
+        match fault {
+            Fault::Crash {
+                moment,
+                back_us,
+                back_host,
+                ..
+            } => {
+                let (moment, back_us, back_host) = (*moment, *back_us, *back_host);
+                let doom = Doom {
+                    moment,
+                    back_us,
+                    back_host,
+                };
+                match moment {
+                    Moment::Now => self.meet(pid, doom),
+                    Moment::InTurn(_) | Moment::Unsynced(_) => {
+                        self.processes[pid].doom = Some(doom);
+                    }
+                }
+            }
+            Fault::Stop {
+                back_us, back_host, ..
+            } => {
+                if self.may_lose(pid) {
+                    self.stop(pid);
+                    self.start_later(*back_us, *back_host);
+                }
+            }
+            Fault::Takeover { span_us, .. } => {
+                if self.may_lose(pid) {
+                    self.pause(pid, micros(*span_us));
+                    self.usurp(pid);
+                }
+            }
+            Fault::Pause { span_us, .. } => self.pause(pid, micros(*span_us)),
+            Fault::Suspend { span_us, .. } => {
+                let span = micros(*span_us);
+                self.pause(pid, span);
+                self.set_clock(pid, |clock, now| clock.suspend(now, span));
+            }
+            Fault::Slow { times, span_us, .. } => {
+                let span = micros(*span_us);
+                sometimes!(SlowWhilePaused, self.processes[pid].paused_until > self.now);
+                self.processes[pid].slow = (*times).max(1);
+                self.queue.push(self.now + span, Happening::Quick { pid });
+                self.trouble(pid, span);
+            }
+            Fault::ClockJump { ahead_us, .. } => {
+                let ahead = micros(*ahead_us);
+                self.set_clock(pid, |clock, now| clock.jump(now, ahead));
+            }
+            Fault::ClockPace { pace_ppm, .. } => {
+                let pace_ppm = *pace_ppm;
+                self.set_clock(pid, |clock, now| clock.set_pace(now, pace_ppm));
+            }
+            _ => unreachable!("it was handled above"),
+        }
+    }
+
+    fn befall_hosts(&mut self, fault: &Fault) {
+        match fault {
+            Fault::Start { host } => self.start_later(0, *host),
+            Fault::Freeze { hosts, span_us } => {
+                for host in hosts {
+                    if let Some(pid) = self.process_on(*host) {
+                        self.pause(pid, micros(*span_us));
+                    }
+                }
+            }
+            _ => unreachable!("it befalls no process"),
+        }
+    }
+
+    /// A process dies, and another one starts some time later.
+    fn meet(&mut self, pid: Pid, doom: Doom) {
+        if self.processes[pid].is_alive() && self.may_lose(pid) {
+            self.crash(pid);
+            self.start_later(doom.back_us, doom.back_host);
+        }
+    }
+
+    /// What a turn did takes effect, up to where the process dies in it. Tells whether it died.
+    pub(in crate::sim) fn die_in_turn(
+        &mut self,
+        pid: Pid,
+        effects: &mut Vec<Effect>,
+        leaves: Time,
+    ) -> bool {
+        let Some(doom) = self.processes[pid].doom else {
+            return false;
+        };
+        let Moment::InTurn(count) = doom.moment else {
+            return false;
+        };
+        if effects.is_empty() {
+            return false;
+        }
+        self.processes[pid].doom = None;
+        if !self.may_lose(pid) {
+            return false;
+        }
+        effects.truncate(count as usize);
+        for effect in effects.drain(..) {
+            self.take_effect(pid, effect, leaves);
+        }
+        self.meet(pid, doom);
+        true
+    }
+
+    /// Dooms the process if it is to die while records are unsynced, as they are now.
+    pub(in crate::sim) fn die_unsynced(&mut self, pid: Pid) {
+        let process = &mut self.processes[pid];
+        let Some(doom) = process.doom else {
+            return;
+        };
+        if let Moment::Unsynced(after_us) = doom.moment
+            && process.disk.is_unsynced()
+        {
+            process.doom = None;
+            let at = process.busy_until + micros(after_us);
+            self.queue.push(at, Happening::Doomed { pid, doom });
+        }
+    }
+
+    pub(in crate::sim) fn on_doomed(&mut self, pid: Pid, doom: Doom) {
+        self.meet(pid, doom);
+    }
+
+    fn start_later(&mut self, after_us: u64, host: HostId) {
+        let at = self.now + micros(after_us);
+        self.queue.push(at, Happening::Start { host });
+    }
+
+    fn pause(&mut self, pid: Pid, span: Duration) {
+        sometimes!(PauseOutlastsTimeout, span > self.params.timeout);
+        sometimes!(PausedTwice, self.processes[pid].paused_until > self.now);
+        self.processes[pid].paused_until = self.now + span;
+        self.trouble(pid, span);
+    }
+
+    /// For some time from now on, and a while longer, others may take this process for dead.
+    pub(super) fn trouble(&mut self, pid: Pid, span: Duration) {
+        let until = self.now + span + 2 * self.params.timeout;
+        let troubled = &mut self.troubled_until[pid];
+        *troubled = (*troubled).max(until);
+    }
+
+    pub(super) fn trouble_host(&mut self, host: HostId, span: Duration) {
+        if let Some(pid) = self.process_on(host) {
+            self.trouble(pid, span);
+        }
+    }
+
+    /// Whether every configuration that anybody knows of keeps a majority of untroubled members
+    /// when this process dies.
+    pub(in crate::sim) fn may_lose(&self, victim: Pid) -> bool {
+        let sets = self.member_sets();
+        let victim = self.processes[victim].id;
+        !sets.is_empty() && sets.iter().all(|set| self.is_strong(set, &[victim]))
+    }
+
+    /// Whether more than half of these members live untroubled, without those who are `lost`.
+    pub(super) fn is_strong(&self, members: &[NodeId], lost: &[NodeId]) -> bool {
+        let is_well = |id: &&NodeId| {
+            let pid = self.by_id.get(id).filter(|_| !lost.contains(id));
+            pid.is_some_and(|pid| {
+                self.processes[*pid].is_alive() && self.troubled_until[*pid] <= self.now
+            })
+        };
+        members.iter().filter(is_well).count() > members.len() / 2
+    }
+}

@@ -59,6 +59,9 @@ pub enum Input {
         /// Its connection.
         session: SessionId,
     },
+    /// The process is to end. The node gives up its place in the cluster, finishes what its clients
+    /// have sent, and then calls [`Env::halt`] with [`Halt::Left`], after a few seconds at most.
+    Leave,
     /// The time given to [`Env::wake_at`] has come. Too early or too often does no harm.
     Tick,
 }
@@ -126,6 +129,9 @@ pub enum Notice {
         /// What is wrong with it.
         error: String,
     },
+    /// The node ends and could not give its place in the cluster up: the members that would stay
+    /// could not go on, or no majority answered in time.
+    CannotLeave,
     /// Open slots of another member were taken over, since nothing was heard of them in time.
     Revoked {
         /// The owner of the slots.
@@ -141,6 +147,11 @@ impl fmt::Display for Notice {
             Notice::Ready => write!(f, "ready"),
             Notice::Joined { slot } => write!(f, "member in {slot}"),
             Notice::Left => write!(f, "no longer a member; following"),
+            Notice::CannotLeave => write!(
+                f,
+                "leaves without giving up its place, as no majority of the other members was \
+                 there to take over: clear its slot in /ctl/cal once they are back"
+            ),
             Notice::BadSnapshot { peer, error } => {
                 write!(
                     f,
@@ -172,6 +183,16 @@ pub enum Halt {
         /// The other process.
         peer: NodeId,
     },
+    /// The members have taken this process for dead, and gave its place away. It may join again
+    /// under another id.
+    #[error("the other members did not hear this process for too long and put it out")]
+    Evicted {
+        /// The addresses of the members.
+        members: Vec<String>,
+    },
+    /// It was asked to end, and has done so.
+    #[error("left the cluster")]
+    Left,
 }
 
 /// The position of a record in the log on disk, from 1.

@@ -69,10 +69,12 @@ pub(super) async fn serve<N: Net>(
     };
     let _counted = Counted::new(&shared, |shared| &shared.callers);
     debug!("node {} called from {from}", hello.id);
-    Links::heard::<N>(&shared, hello.id, &hello.addr);
+    let link = Links::heard::<N>(&shared, hello.id, &hello.addr);
+    // Who is forgotten would talk on without ever getting an answer. It has to call again.
+    let is_forgotten = || link.as_ref().is_some_and(|link| link.is_forgotten());
     let heard = tokio::select! {
         biased; // what has come first
-        heard = receive(&shared, hello.id, &mut reader, &mut buffer) => heard,
+        heard = receive(&shared, hello.id, &mut reader, &mut buffer, is_forgotten) => heard,
         error = give_signs(&mut writer) => {
             debug!("node {}: {error}", hello.id);
             Ok(())
@@ -174,6 +176,7 @@ async fn receive(
     from: NodeId,
     reader: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,
+    is_forgotten: impl Fn() -> bool,
 ) -> Result<(), StreamError> {
     let mut last_read = Instant::now();
     let mut silence = std::pin::pin!(sleep(SILENCE_MAX));
@@ -184,6 +187,7 @@ async fn receive(
             biased; // what has come breaks the silence
             read = reader.read_buf(buffer) => match read {
                 Ok(0) | Err(_) => return Ok(()),
+                Ok(_) if is_forgotten() => return Ok(()),
                 Ok(_) => last_read = Instant::now(),
             },
             () = silence.as_mut() => {

@@ -71,9 +71,16 @@ impl<N: Net, M: Machine> Driver<N, M> {
         let mut alarm = std::pin::pin!(sleep_until(Instant::now()));
         loop {
             let is_quiet = self.turn();
-            if let Some(halt) = self.world.halted() {
-                error!("halted: {halt}");
-                return Err(halt);
+            match self.world.halted() {
+                None => {}
+                Some(Halt::Left) => {
+                    info!("{}", Halt::Left);
+                    break;
+                }
+                Some(halt) => {
+                    error!("halted: {halt}");
+                    return Err(halt);
+                }
             }
             if !is_quiet {
                 tokio::task::yield_now().await;

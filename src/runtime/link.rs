@@ -114,8 +114,9 @@ impl Links {
         }
     }
 
-    /// Dials a process that said hello, so that what it says can be answered.
-    pub(super) fn heard<N: Net>(shared: &Rc<Shared>, peer: NodeId, addr: &str) {
+    /// Dials a process that said hello, so that what it says can be answered. Returns the connection
+    /// or attempt, unless there are too many.
+    pub(super) fn heard<N: Net>(shared: &Rc<Shared>, peer: NodeId, addr: &str) -> Option<Rc<Link>> {
         let known = shared.links.table.borrow().get(&peer).cloned();
         match known {
             // It is alive: what pause there may be has lost its reason.
@@ -124,6 +125,7 @@ impl Links {
             None if shared.links.has_room() => Links::add::<N>(shared, peer, addr, false, None),
             None => warn!("not dialing {peer} at {addr} back: too many unknown processes call"),
         }
+        shared.links.table.borrow().get(&peer).cloned()
     }
 
     /// Takes over a connection to a process that was reached by another address than its own.
@@ -191,6 +193,11 @@ impl Link {
         if !is_taken && self.lost.replace(self.lost.get() + 1) == 0 {
             warn!("{self}: takes messages too slowly; dropping what does not fit");
         }
+    }
+
+    /// Whether the node has nothing more to say to this peer.
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.is_forgotten.get()
     }
 
     fn move_to(&self, addr: &str) {

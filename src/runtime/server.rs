@@ -13,7 +13,7 @@ use super::driver::{Driver, Machine};
 use super::greet::plain;
 use super::net::Net;
 use super::shared::Shared;
-use crate::core::env::Halt;
+use crate::core::env::{Halt, Input};
 use crate::core::id::NodeId;
 use crate::core::node::{Config, Node};
 use crate::core::protocol::peer::handshake::Welcome;
@@ -166,6 +166,9 @@ impl Server {
         if ended.is_ok() {
             self.say_goodbye().await;
         }
+        // Whoever starts anew in this thread needs the address.
+        self.shared.end_tasks();
+        tokio::task::yield_now().await;
         Ok(ended?)
     }
 
@@ -189,6 +192,12 @@ impl Stopper {
     /// Ends the process: it answers what it has answers for, and closes all connections.
     pub fn stop(&self) {
         self.0.stopping.reach();
+    }
+
+    /// Lets the node give up its place in the cluster, which takes a few seconds at most, and then
+    /// ends the process.
+    pub fn leave(&self) {
+        self.0.inbox.push_link(Input::Leave);
     }
 }
 

@@ -193,7 +193,7 @@ impl<N: Net> Env for World<N> {
             Notice::Ready => {}
             Notice::Joined { .. } => info!("{notice}"),
             Notice::Revoked { .. } => debug!("{notice}"),
-            Notice::Left | Notice::BadSnapshot { .. } => warn!("{notice}"),
+            Notice::Left | Notice::CannotLeave | Notice::BadSnapshot { .. } => warn!("{notice}"),
         }
     }
 

@@ -32,13 +32,15 @@
 //! slots never decrease ([`check::revisions`]), no node halts or panics, each request is answered
 //! once. At the end: a healed core serves and agrees in time ([`run`]); one gapless sequence of
 //! events ([`check::sequence`]); linearizability of all operations ([`check::linearizability`]);
-//! exactly-once ([`check::once`]); complete watches ([`check::watch`]); exact counters and lists
-//! ([`check::counters`]). [`standin`] proves that these checks bite.
+//! exactly-once ([`check::once`]); complete watches ([`check::watch`]); nothing retained is said to
+//! be forgotten ([`check::edge`]); exact counters and lists ([`check::counters`]).
+//!
+//! [`standin`] proves that these checks bite, [`mutants`] that they find bugs of the node itself.
 //!
 //! # What is not reached
 //!
-//! Recovery from disk, damaged disks, trimmed history and snapshots of it, more than one cluster
-//! (name service). Damage to a message of a peer that leaves it readable is counted and not handed
+//! Recovery from disk, damaged disks, history bounded by bytes, more than one cluster (name service).
+//! Damage to a message of a peer that leaves it readable is counted and not handed
 //! in, since only the checksum of TCP protects from it.
 //!
 //! # How to add a fault, a client, a scenario

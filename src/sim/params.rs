@@ -233,6 +233,12 @@ impl Params {
     }
 }
 
+/// Mostly everything, so that every watch can be checked from the beginning. Else a tenth of a usual
+/// run and more, as no turn of a node makes so many revisions.
+fn draw_history(dice: &mut Dice) -> u64 {
+    *dice.pick(&[200, 1_000, HISTORY_WHOLE, HISTORY_WHOLE, HISTORY_WHOLE])
+}
+
 /// Few kinds of faults in some runs, many in others, and never all: some bugs need one fault again
 /// and again, others a mixture.
 fn draw_weights(dice: &mut Dice) -> Vec<u64> {
@@ -242,12 +248,6 @@ fn draw_weights(dice: &mut Dice) -> Vec<u64> {
         false => 0,
     };
     super::nemesis::KINDS.iter().map(|_| weight(dice)).collect()
-}
-
-/// Mostly everything, so that every watch can be checked from the beginning. Else a tenth of a usual
-/// run and more, as no turn of a node makes so many revisions.
-fn draw_history(dice: &mut Dice) -> u64 {
-    *dice.pick(&[200, 1_000, HISTORY_WHOLE, HISTORY_WHOLE, HISTORY_WHOLE])
 }
 
 fn draw_tuning(dice: &mut Dice) -> Tuning {

@@ -115,6 +115,7 @@ pub fn idle<M: Machine>(shared: M::Shared, span: Duration) -> Result<(), Violati
         revisions: 0,
         excused: false,
         core: None,
+        sets: Vec::new(),
     };
     run.form()?;
     run.advance(span)
@@ -130,6 +131,7 @@ fn complete<M: Machine>(setup: &Setup, mut world: World<M>) -> Report {
             revisions: 0,
             excused: false,
             core: None,
+            sets: Vec::new(),
         };
         let result = run.all();
         (run.excused, run.revisions, run.core, result)
@@ -169,6 +171,8 @@ struct Run<'a, M: Machine> {
     revisions: u64,
     excused: bool,
     core: Option<Core>,
+    /// The members of the configurations that were known when the core was chosen.
+    sets: Vec<Vec<NodeId>>,
 }
 
 impl<M: Machine> Run<'_, M> {
@@ -179,27 +183,14 @@ impl<M: Machine> Run<'_, M> {
             self.excused = true;
             return Ok(());
         };
-        match self.prove_liveness(core) {
-            Ok(last) => self.judge(last),
-            Err(violation) if violation.property == LIVENESS && self.has_outgrown_core() => {
+        let last = match self.prove_liveness(core) {
+            Err(violation) if violation.property == LIVENESS && self.is_outvoted() => {
                 self.excused = true;
-                Ok(())
+                return Ok(());
             }
-            Err(violation) => Err(violation),
-        }
-    }
-
-    /// Whether a configuration has come into force that the core cannot fill: the change was under
-    /// way when the core was chosen, and nobody could have known of it.
-    fn has_outgrown_core(&self) -> bool {
-        let world = &*self.world;
-        let in_core = |id: &&NodeId| world.by_id.get(id).is_some_and(|p| world.core.contains(p));
-        let sets = world.core.iter().filter_map(|pid| {
-            let machine = world.processes[*pid].machine.as_ref()?;
-            Some(machine.member_sets())
-        });
-        let mut sets = sets.flatten();
-        sets.any(|set| set.iter().filter(in_core).count() <= set.len() / 2)
+            ended => ended?,
+        };
+        self.judge(last)
     }
 
     /// Looks from time to time until something is so.
@@ -331,7 +322,6 @@ impl<M: Machine> Run<'_, M> {
     fn choose_core(&mut self) -> Option<Vec<Pid>> {
         let world = &*self.world;
         let dice = &mut world.chance.dice(What::Core, 0);
-        // Of all that anybody knows: who is behind may need a configuration that others have left.
         let sets = world.member_sets();
         if let Some(told) = &self.setup.core {
             let on = told.hosts.iter().filter_map(|host| world.process_on(*host));
@@ -341,7 +331,7 @@ impl<M: Machine> Run<'_, M> {
             return sets.iter().all(is_majority).then_some(core);
         }
         let mut core = Vec::new();
-        for mut set in sets {
+        for mut set in sets.clone() {
             dice.shuffle(&mut set);
             set.sort_by_key(|id| world.by_id.get(id).is_none_or(|pid| !core.contains(pid)));
             let live = set.iter().filter_map(|id| world.by_id.get(id));
@@ -361,7 +351,21 @@ impl<M: Machine> Run<'_, M> {
         );
         core.sort_unstable();
         core.dedup();
+        self.sets = sets;
         Some(core)
+    }
+
+    /// Whether a change of members was on its way when the core was chosen, and has come into force
+    /// among those who are left: the core has no majority of these members.
+    fn is_outvoted(&self) -> bool {
+        let world = &*self.world;
+        let is_served = |id: &NodeId| {
+            let pid = world.by_id.get(id);
+            pid.is_some_and(|pid| world.core.contains(pid) && world.processes[*pid].is_alive())
+        };
+        let sets = world.member_sets().into_iter();
+        let mut fresh = sets.filter(|set| !self.sets.contains(set));
+        fresh.any(|set| set.iter().filter(|id| is_served(id)).count() <= set.len() / 2)
     }
 
     fn prove_liveness(&mut self, core: Vec<Pid>) -> Result<i64, Violation> {
@@ -377,7 +381,7 @@ impl<M: Machine> Run<'_, M> {
         let hosts = core.iter().map(|pid| world.processes[*pid].host).collect();
         self.core = Some(Core { hosts, others });
         world.net.begin(Phase::Core);
-        world.heal_core(core.clone());
+        world.heal_core(core);
         self.freeze_rest(others);
         let world = &mut *self.world;
         for actor in &mut world.actors {
@@ -389,6 +393,8 @@ impl<M: Machine> Run<'_, M> {
             actors.all(|actor| actor.role.is_final() || actor.open.is_empty())
         };
         self.until(deadline, "requests on the core are still open", is_idle)?;
+        // Not those of before: who was put out has come back as another.
+        let core = self.world.core.clone();
         let closers: Vec<usize> = core.iter().map(|pid| self.add_closer(*pid)).collect();
         let closed = |world: &World<M>| closers.iter().all(|a| is_closed(world, *a));
         self.until(deadline, "a node of the core does not serve", closed)?;
@@ -403,6 +409,7 @@ impl<M: Machine> Run<'_, M> {
             return Err(Violation::new(LIVENESS, detail));
         }
         let last = self.last_revision();
+        let core = self.world.core.clone();
         let chronicler = *dice.pick(&core);
         for pid in core.iter().copied() {
             let first = if pid == chronicler {

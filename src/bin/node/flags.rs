@@ -68,8 +68,8 @@ pub struct Flags {
     #[arg(long, value_name = "SECONDS", value_parser = seconds_or_zero)]
     pub fill: Option<Duration>,
 
-    /// Accepted, and without effect until members are evicted automatically: clear the slot of a
-    /// dead one with `doozer set /ctl/cal/N REV` and an empty value
+    /// A process that a majority of the members has not heard for so long is put out, and a standby
+    /// takes its place
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub timeout: Duration,
 

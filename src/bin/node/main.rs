@@ -16,6 +16,7 @@ mod setup;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use doozer::core::env::Halt;
 use doozer::runtime::{Options, ServeError, Server, TokioNet};
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -75,11 +76,7 @@ fn prepare(flags: &Flags) -> anyhow::Result<Options> {
         ro: variable("DOOZER_ROSECRET"),
     };
     let warning = secrets_warning(&secrets);
-    let entropy = Entropy {
-        id: [SysRng.try_next_u64()?, SysRng.try_next_u64()?],
-        seed: SysRng.try_next_u64()?,
-    };
-    let mut options = options(flags, secrets, hostname(), &entropy)?;
+    let mut options = options(flags, secrets, hostname(), &entropy()?)?;
     make_room(&mut options);
     if let Some(warning) = warning {
         warn!("{warning}");
@@ -103,35 +100,68 @@ fn make_room(options: &mut Options) {
     options.node.limits.connections_max = allowed;
 }
 
-/// Serves until a signal asks to stop. A second one does not wait for answers to be written.
-async fn serve(options: Options) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+/// Serves until a signal asks to stop. Whoever was put out of its cluster joins again, as another.
+async fn serve(mut options: Options) -> anyhow::Result<()> {
+    let mut signals = Signals {
+        terminate: signal(SignalKind::terminate())?,
+        interrupt: signal(SignalKind::interrupt())?,
+    };
+    loop {
+        match serve_once(options.clone(), &mut signals).await {
+            Err(ServeError::Halted(Halt::Evicted { members })) => {
+                info!("joining again as a standby, under another id");
+                options = setup::anew(options, members, &entropy()?);
+            }
+            ended => return Ok(ended?),
+        }
+    }
+}
+
+/// Serves until a signal asks to stop. The node leaves its cluster then; a second signal does not
+/// wait for that, nor for answers to be written.
+async fn serve_once(options: Options, signals: &mut Signals) -> Result<(), ServeError> {
     let server = tokio::select! {
         biased; // a signal ends a start that takes long
-        () = either(&mut terminate, &mut interrupt) => return Ok(()),
+        () = signals.any() => return Ok(()),
         server = Server::start::<TokioNet>(options) => server?,
     };
     let stopper = server.stopper();
     let stop = async {
-        either(&mut terminate, &mut interrupt).await;
-        info!("stopping");
-        stopper.stop();
-        either(&mut terminate, &mut interrupt).await;
+        signals.any().await;
+        info!("leaving the cluster");
+        stopper.leave();
+        signals.any().await;
     };
     tokio::select! {
         biased; // the end of the process first
-        ended = server.run() => Ok(ended?),
+        ended = server.run() => ended,
         () = stop => Ok(()),
     }
 }
 
-async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        biased; // whichever: both mean the same
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that ask to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Waits for either.
+    async fn any(&mut self) {
+        tokio::select! {
+            biased; // whichever: both mean the same
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
+}
+
+/// Random values for a process that starts.
+fn entropy() -> anyhow::Result<Entropy> {
+    Ok(Entropy {
+        id: [SysRng.try_next_u64()?, SysRng.try_next_u64()?],
+        seed: SysRng.try_next_u64()?,
+    })
 }
 
 /// An environment variable, whatever bytes it has; empty when it is unset.

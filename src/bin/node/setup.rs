@@ -100,6 +100,23 @@ const BOOLEANS: [&str; 12] = [
     "0", "1", "f", "t", "F", "T", "false", "true", "FALSE", "TRUE", "False", "True",
 ];
 
+/// How a process starts again that was put out of its cluster: as a newcomer, at the same address.
+pub fn anew(options: Options, members: Vec<String>, entropy: &Entropy) -> Options {
+    let mut attach = members;
+    attach.extend(options.attach);
+    attach.dedup();
+    Options {
+        node: Config {
+            id: NodeId::from_random(entropy.id[0], entropy.id[1]),
+            start: Start::Join,
+            ..options.node
+        },
+        attach,
+        entropy: entropy.seed,
+        ..options
+    }
+}
+
 /// Checks what was asked for.
 pub fn options(
     flags: &Flags,

@@ -344,7 +344,8 @@ pub fn cost(op: &Op) -> usize {
             mutation: Mutation::Nop,
             ..
         }
-        | Op::Void => FIXED,
+        | Op::Void
+        | Op::Unseat { .. } => FIXED + 2 * size_of::<NodeId>(),
     }
 }
 

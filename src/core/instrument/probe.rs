@@ -213,6 +213,20 @@ probes! {
     SuspectStays,
     /// A member is dropped from the owners for the second time.
     BanDoubled,
+    /// Owners without clients are left out for the sake of others.
+    IdleOwnersLeftOut,
+    /// A member is evicted.
+    MemberEvicted,
+    /// The seat of an evicted member goes to a standby in the same step.
+    SeatHandedOver,
+    /// A standby is evicted.
+    StandbyEvicted,
+    /// An evicted process has learnt it, and goes on voting until nobody needs it any more.
+    EvictedStaysOn,
+    /// An evicted process ends.
+    EvictedLearns,
+    /// A process stood still, and blames nobody for what it could not hear.
+    OthersExcused,
     /// A busy member stays out of the owners, as it is too far from them.
     TooFarToOwn,
     /// A round trip takes longer than any owner is waited for.

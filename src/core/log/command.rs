@@ -81,6 +81,15 @@ pub enum Op {
         /// The owners, in order.
         owners: Vec<NodeId>,
     },
+    /// Takes a process out: its membership slot goes to `successor` in the same step, or becomes
+    /// vacant, and its files go. Without effect and without a revision if nothing of it is left, or
+    /// if it is the only member; otherwise each change takes a revision.
+    Unseat {
+        /// Who goes.
+        id: NodeId,
+        /// Who takes its slot: a process that has registered and holds none.
+        successor: Option<NodeId>,
+    },
 }
 
 /// On whose behalf a file changes. Rules that guard `/ctl` bind clients only.

@@ -107,14 +107,6 @@ impl Housekeeping {
         if !self.is_known {
             return;
         }
-        if state.addr_of(self.identity.id).is_none() {
-            // Somebody deleted it; without it nobody finds this process.
-            for op in self.introduce() {
-                self.registered = Some(submit(op));
-            }
-            self.is_known = false;
-            return;
-        }
         self.keep_writable(state, at, &mut submit);
         if at.is_member {
             self.pulse(state, at, &mut submit);

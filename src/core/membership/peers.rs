@@ -92,6 +92,11 @@ impl Peer {
         (long * 4).clamp(SUSPICION_FLOOR, SUSPICION_CEILING)
     }
 
+    /// How long nothing was heard of it.
+    pub fn silence(&self, now: Time) -> Duration {
+        now.since(self.heard)
+    }
+
     /// Whether nothing was heard of it for several heartbeats, or its connection is broken.
     pub fn is_silent(&self, now: Time) -> bool {
         !self.linked || now.since(self.heard) > BEAT * BEATS_MISSED
@@ -154,6 +159,24 @@ impl Peers {
     /// Whether a process counts as silent: never heard of, cut off, or quiet for too long.
     pub fn is_silent(&self, id: NodeId, now: Time) -> bool {
         self.get(id).is_none_or(|peer| peer.is_silent(now))
+    }
+
+    /// How long nothing was heard of a process that is known; nothing can be said of others.
+    pub fn silence(&self, id: NodeId, now: Time) -> Duration {
+        self.get(id)
+            .map_or(Duration::ZERO, |peer| peer.silence(now))
+    }
+
+    /// Begins to listen for a process that is said to exist.
+    pub fn expect(&mut self, id: NodeId, now: Time) {
+        self.entry(id, now);
+    }
+
+    /// This process could not hear anybody for a while, as it stood still: that is nobody's fault.
+    pub fn excuse(&mut self, now: Time) {
+        for peer in self.map.values_mut() {
+            peer.heard = peer.heard.max(now);
+        }
     }
 
     fn entry(&mut self, id: NodeId, now: Time) -> Option<&mut Peer> {

@@ -2,10 +2,11 @@
 
 use super::{Node, Replica};
 use crate::core::consensus::Slot;
-use crate::core::env::Env;
+use crate::core::env::{Env, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::planted;
-use crate::core::log::Entry;
+use crate::core::log::{Author, Entry, Op};
+use crate::core::membership::Ownership;
 use crate::core::state::Outcome;
 use crate::core::store::{EventKind, Store};
 
@@ -24,6 +25,7 @@ impl Node {
             applied = true;
             let (service, me) = (&mut self.service, self.config.id);
             let has_chores = &mut self.has_chores;
+            note_use(&mut self.ownership, &entry, env.now());
             let changed = state.apply(slot, &entry, |store, effect| {
                 if effect.outcome != Outcome::Nothing {
                     *has_chores |= note_change(store, &mut moved);
@@ -74,6 +76,7 @@ impl Node {
 
     /// Tells the runtime where a process is to be found, as the store says.
     pub(super) fn locate(&mut self, id: NodeId, env: &mut impl Env) {
+        let now = env.now();
         if id == self.config.id {
             return;
         }
@@ -83,7 +86,9 @@ impl Node {
             .addr_of(id)
             .and_then(|addr| std::str::from_utf8(&addr.0).ok());
         env.locate(id, addr);
-        if addr.is_none() {
+        if addr.is_some() {
+            self.peers.expect(id, now);
+        } else {
             self.peers.forget(id);
         }
     }
@@ -93,6 +98,23 @@ impl Node {
         let Some(replica) = &self.replica else { return };
         for id in replica.state.processes() {
             self.locate(id, env);
+        }
+    }
+}
+
+/// Notes through which members clients write.
+fn note_use(ownership: &mut Ownership, entry: &Entry, now: Time) {
+    let Entry::Batch(batch) = entry else { return };
+    for run in &batch.runs {
+        let is_clients = |op: &Op| {
+            let author = match op {
+                Op::Mutate { author, .. } => Some(author),
+                _ => None,
+            };
+            author == Some(&Author::Client)
+        };
+        if run.ops.iter().any(is_clients) {
+            ownership.on_use(run.origin, now);
         }
     }
 }

@@ -6,8 +6,9 @@ use super::{Node, Replica};
 use crate::core::env::{Env, Halt, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::{planted, sometimes};
-use crate::core::membership::{BEAT, BEATS_MISSED};
-use crate::core::protocol::peer::{Beat, Message};
+use crate::core::membership::{BEAT, BEATS_MISSED, Peers, SILENCES_MAX};
+use crate::core::protocol::peer::{Beat, Message, Silence};
+use crate::core::state::State;
 
 /// Whether the states of members agreed with ours when they were compared last.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,8 @@ impl Node {
         self.verdicts.forget(|id| !consensus.is_voter(id));
         self.uploads.expire(now);
         let (lane, after) = consensus.statement(env);
+        self.evidence.forget(|id| !consensus.is_voter(id));
+        let silent = silences(state, &self.peers, now);
         for (id, peer) in self.peers.iter().filter(|(_, peer)| peer.linked) {
             if planted!(NeverBeats) {
                 break;
@@ -60,6 +63,7 @@ impl Node {
                 seen: consensus.seen(),
                 sent_us: now.0,
                 echo_us,
+                silent: silent.clone(),
             };
             env.send(&[id], Message::Beat(beat), after);
         }
@@ -91,6 +95,9 @@ impl Node {
         );
         consensus.on_peer_applied(beat.applied);
         consensus.on_seen(beat.seen);
+        if consensus.is_voter(from) {
+            self.evidence.report(from, &beat.silent);
+        }
         // Only members: a process that somebody attached must not be able to stop them.
         if consensus.is_voter(from)
             && let Some(ours) = consensus.digest_at(beat.applied)
@@ -102,4 +109,17 @@ impl Node {
             });
         }
     }
+}
+
+/// The processes of the cluster that this node does not hear.
+fn silences(state: &State, peers: &Peers, now: Time) -> Vec<Silence> {
+    let silent = peers.iter().filter(|(_, peer)| peer.is_silent(now));
+    let known = silent.filter(|(id, _)| state.addr_of(*id).is_some());
+    known
+        .take(SILENCES_MAX)
+        .map(|(process, peer)| Silence {
+            process,
+            ms: u32::try_from(peer.silence(now).as_millis()).unwrap_or(u32::MAX),
+        })
+        .collect()
 }

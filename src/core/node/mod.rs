@@ -4,6 +4,7 @@
 mod apply;
 mod config;
 mod heartbeat;
+mod leaving;
 mod objection;
 mod transfer;
 
@@ -12,18 +13,27 @@ mod tests;
 
 use transfer::{Download, Uploads};
 
+use std::time::Duration;
+
 use super::consensus::{Consensus, Slot, Ticket};
 use super::env::{Env, Input, Notice, Time};
 use super::id::{NodeId, Rev, SessionId};
 use super::instrument::sometimes;
 use super::log::{Author, Op, Seq};
-use super::membership::{Housekeeping, Identity, Ownership, Peers, Situation};
+use super::membership::{
+    BEAT, BEATS_MISSED, Eviction, Evidence, Housekeeping, Identity, Ownership, Peers, Sight,
+    Situation,
+};
 use super::protocol::client::{Request, Response};
 use super::protocol::peer::{Digest, Message};
 use super::service::{Rules, Service, Standing, Task};
 use super::state::State;
 
 pub use config::{Config, Start, Tuning};
+
+/// A node that does nothing for so long stood still, or its clock jumped: without anything else to
+/// do it sends heartbeats far more often.
+const STANDSTILL: Duration = BEAT.saturating_mul(2 * BEATS_MISSED);
 
 /// All logic of one process.
 #[derive(Clone, Debug)]
@@ -33,6 +43,9 @@ pub struct Node {
     service: Service,
     housekeeping: Housekeeping,
     ownership: Ownership,
+    eviction: Eviction,
+    /// Whom the members do not hear.
+    evidence: Evidence,
     /// The replicated state and the consensus on what comes next; nothing before a process that
     /// joins has its copy.
     replica: Option<Replica>,
@@ -41,10 +54,18 @@ pub struct Node {
     /// The number of the next command of this process.
     next: Seq,
     beat_due: Time,
+    /// When this node did something last.
+    awake: Time,
     /// Something in `/ctl` or in the membership changed: there may be chores.
     has_chores: bool,
     is_member: bool,
     is_ready: bool,
+    /// Set once this node is to leave the cluster.
+    leaving: Option<leaving::Leaving>,
+    /// Others have put it out, and may need it for a while yet.
+    is_put_out: bool,
+    /// It has halted.
+    is_out: bool,
     /// Whether peers' digests agreed with ours when they were compared last.
     verdicts: heartbeat::Verdicts,
 }
@@ -88,13 +109,19 @@ impl Node {
             service: Service::new(rules),
             housekeeping: Housekeeping::new(identity, founds),
             ownership: Ownership::new(id),
+            eviction: Eviction::new(id, config.timeout),
+            evidence: Evidence::default(),
             replica,
             download: Download::new(config.history()),
             uploads: Uploads::default(),
             beat_due: Time(0),
+            awake: Time::NEVER,
             has_chores: true,
             is_member: false,
             is_ready: false,
+            leaving: None,
+            is_put_out: false,
+            is_out: false,
             verdicts: heartbeat::Verdicts::default(),
             config,
         }
@@ -120,6 +147,7 @@ impl Node {
             Input::Client { session, request } => self.on_request(session, request, env),
             Input::HalfClosed { session } => self.service.half_close(session, env),
             Input::Closed { session } => self.service.close(session),
+            Input::Leave => self.leave(env.now()),
             Input::Tick => {}
         }
         self.apply_decided(env);
@@ -129,7 +157,16 @@ impl Node {
     /// asks for is done.
     pub fn flush(&mut self, env: &mut impl Env) {
         let now = env.now();
+        if now.since(self.awake) > STANDSTILL {
+            sometimes!(OthersExcused);
+            self.peers.excuse(now);
+        }
+        self.awake = now;
+        let may_be_out = self.has_chores || self.is_put_out || self.leaving.is_some();
         self.do_chores(now, env);
+        if may_be_out {
+            self.wind_up(now, env);
+        }
         loop {
             if let Some(replica) = &mut self.replica {
                 replica.consensus.flush(now, &self.peers, env);
@@ -301,11 +338,20 @@ impl Node {
         let Some(Replica { state, consensus }) = &mut self.replica else {
             return;
         };
-        let last_write = self.service.last_write();
-        let (applied, epochs) = (state.applied(), state.epochs());
+        let sight = Sight {
+            now,
+            applied: state.applied(),
+            epochs: state.epochs(),
+            peers: &self.peers,
+            evidence: &self.evidence,
+            last_write: self.service.last_write(),
+        };
+        if let Some(op) = self.ownership.propose(sight) {
+            submit(&mut self.next, consensus, op);
+        }
         if let Some(op) = self
-            .ownership
-            .propose(now, applied, epochs, &self.peers, last_write)
+            .eviction
+            .propose(now, state, &self.peers, &self.evidence)
         {
             submit(&mut self.next, consensus, op);
         }
@@ -397,7 +443,7 @@ impl Node {
             let chores = self.housekeeping.deadline(self.is_member);
             deadline = deadline.min(if self.has_chores { Time(0) } else { chores });
         }
-        deadline
+        deadline.min(self.wind_up_deadline())
     }
 }
 

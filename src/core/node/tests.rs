@@ -2,6 +2,7 @@
 //! a connection.
 
 mod durability;
+mod endings;
 mod forwarding;
 mod hostile;
 mod membership;
@@ -154,7 +155,11 @@ impl World {
 
     /// A cluster of `members` and as many standbys as are left of `nodes`.
     fn cluster(nodes: u8, members: u8) -> World {
-        let mut world = World::founded();
+        World::cluster_with(nodes, members, |_| {})
+    }
+
+    fn cluster_with(nodes: u8, members: u8, tweak: fn(&mut Config)) -> World {
+        let mut world = World::founded_with(Some(tweak));
         for n in 2..=nodes {
             world.start(n, Start::Join);
         }

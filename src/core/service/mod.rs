@@ -130,6 +130,11 @@ impl Service {
         self.last_write
     }
 
+    /// Whether a client waits for a write or for a read of the latest state.
+    pub fn has_open(&self) -> bool {
+        !self.reads.is_empty() || self.writes.iter().any(|(_, write)| !write.abandoned)
+    }
+
     /// A client connected.
     pub fn open(&mut self, session: SessionId) {
         self.sessions.insert(session, Session::new(&self.rules));

@@ -30,6 +30,11 @@ pub fn slot_file(name: &str) -> Path {
     path(format!("{SLOTS}/{name}"))
 }
 
+/// The directory in which a process keeps files about itself.
+pub fn node_dir(node: NodeId) -> Path {
+    path(format!("{NODES}/{node}"))
+}
+
 /// A file that a process keeps about itself.
 pub fn node_file(node: NodeId, name: &str) -> Path {
     path(format!("{NODES}/{node}/{name}"))

@@ -152,16 +152,21 @@ impl State {
                         continue;
                     }
                     self.remember(origin, seq.max(last));
-                    let outcome = self.perform(origin, op, &mut changed);
-                    calendar |= touches_slots(op);
-                    each(
-                        &mut self.store,
-                        Effect {
+                    let mut each = |store: &mut Store, outcome| {
+                        let effect = Effect {
                             origin,
                             seq,
                             outcome,
-                        },
-                    );
+                        };
+                        each(store, effect);
+                    };
+                    if let Op::Unseat { id, successor } = op {
+                        self.unseat(*id, *successor, each);
+                    } else {
+                        let outcome = self.perform(origin, op, &mut changed);
+                        each(&mut self.store, outcome);
+                    }
+                    calendar |= touches_slots(op);
                 }
             }
             if calendar {
@@ -235,7 +240,60 @@ impl State {
                 *changed |= self.change_owners(*expect, owners);
                 Outcome::Nothing
             }
+            Op::Unseat { .. } => unreachable!("it may have several outcomes"),
         }
+    }
+
+    /// Takes a process out. Calls `each` after every change, and once if there is none.
+    fn unseat(
+        &mut self,
+        id: NodeId,
+        successor: Option<NodeId>,
+        mut each: impl FnMut(&mut Store, Outcome),
+    ) {
+        let mutations = self.unseating(id, successor);
+        if mutations.is_empty() {
+            each(&mut self.store, Outcome::Nothing);
+        }
+        for mutation in mutations {
+            let done = self.store.apply(&mutation);
+            assert_eq!(done.result, Ok(()), "{mutation:?} changes what was found");
+            each(&mut self.store, Outcome::Done(done.rev));
+        }
+    }
+
+    /// What taking a process out comes to.
+    fn unseating(&self, id: NodeId, successor: Option<NodeId>) -> Vec<Mutation> {
+        let text = id.to_string();
+        let holders = self.slot_holders();
+        let mut mutations = Vec::new();
+        let seat = self
+            .slot_files()
+            .find(|(_, _, value)| value.0 == text.as_bytes());
+        if let Some((path, rev, _)) = seat {
+            let successor =
+                successor.filter(|id| self.addr_of(*id).is_some() && !holders.contains(id));
+            if successor.is_none() && holders == [id] {
+                return Vec::new();
+            }
+            let value = successor.map(|id| id.to_string()).unwrap_or_default();
+            mutations.push(Mutation::Set {
+                path,
+                value: Value(value.into()),
+                rev: rev.0 as i64,
+            });
+        }
+        let view = self.store.at(None).expect("the current state can be read");
+        let dir = guard::node_dir(id);
+        for (name, found) in view.entries(&dir) {
+            if let Found::File { rev, .. } = found {
+                mutations.push(Mutation::Del {
+                    path: guard::node_file(id, name),
+                    rev: rev.0 as i64,
+                });
+            }
+        }
+        mutations
     }
 
     /// Gives a vacant slot to a process. One change of membership at a time: while one is coming
@@ -372,7 +430,7 @@ fn touches_slots(op: &Op) -> bool {
             mutation: Mutation::Set { path, .. } | Mutation::Del { path, .. },
             ..
         } => path.as_str().starts_with(guard::SLOTS),
-        Op::Claim { .. } => true,
+        Op::Claim { .. } | Op::Unseat { .. } => true,
         Op::Mutate {
             mutation: Mutation::Nop,
             ..

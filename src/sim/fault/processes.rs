@@ -200,20 +200,6 @@ impl<M: Machine> World<M> {
         !sets.is_empty() && sets.iter().all(|set| self.is_strong(set, &[victim]))
     }
 
-    /// Every configuration that anybody knows of.
-    pub(in crate::sim) fn member_sets(&self) -> Vec<Vec<NodeId>> {
-        let mut sets: Vec<Vec<NodeId>> = Vec::new();
-        for pid in self.alive() {
-            let machine = self.processes[pid].machine.as_ref();
-            for set in machine.map(M::member_sets).unwrap_or_default() {
-                if !sets.contains(&set) {
-                    sets.push(set);
-                }
-            }
-        }
-        sets
-    }
-
     /// Whether more than half of these members live untroubled, without those who are `lost`.
     pub(super) fn is_strong(&self, members: &[NodeId], lost: &[NodeId]) -> bool {
         let is_well = |id: &&NodeId| {

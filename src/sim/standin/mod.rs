@@ -19,7 +19,7 @@ use super::machine::{Machine, View};
 use super::model::{Event, Model};
 use super::trace::digest;
 use crate::core::consensus::Slot;
-use crate::core::env::{Env, Input, Time};
+use crate::core::env::{Env, Halt, Input, Time};
 use crate::core::id::{NodeId, Rev, SessionId};
 use crate::core::node::{Config, Node, Start};
 use crate::core::protocol::client::{FLAG_SET, Request};
@@ -151,6 +151,7 @@ impl Machine for Standin {
                 env.locate(peer, Some(&addr));
                 self.links.insert(peer);
             }
+            Input::Leave => env.halt(Halt::Left),
             Input::Unlinked { peer } => {
                 self.links.remove(&peer);
             }
@@ -238,6 +239,7 @@ impl Standin {
             seen: Slot(self.applied as u64),
             sent_us: 0,
             echo_us: 0,
+            silent: Vec::new(),
         }
     }
 

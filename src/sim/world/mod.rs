@@ -188,6 +188,13 @@ pub enum Happening {
         /// The host.
         host: HostId,
     },
+    /// A process that was put out of the cluster begins anew.
+    Rejoin {
+        /// The host.
+        host: HostId,
+        /// The process that was put out.
+        was: Pid,
+    },
     /// A slow process is quick again.
     Quick {
         /// The process.
@@ -463,6 +470,21 @@ impl<M: Machine> World<M> {
         (0..self.processes.len()).filter(|pid| self.processes[*pid].is_alive())
     }
 
+    /// The members of all configurations that anybody who lives may still decide a slot under: who
+    /// is behind may need one that others have left.
+    pub fn member_sets(&self) -> Vec<Vec<NodeId>> {
+        let mut sets: Vec<Vec<NodeId>> = Vec::new();
+        for pid in self.alive() {
+            let known = self.processes[pid].machine.as_ref().map(M::member_sets);
+            for set in known.into_iter().flatten() {
+                if !sets.contains(&set) {
+                    sets.push(set);
+                }
+            }
+        }
+        sets
+    }
+
     /// Whether this is the time in which faults happen.
     pub fn is_frozen(&self) -> bool {
         !self.core.is_empty()
@@ -503,6 +525,7 @@ impl<M: Machine> World<M> {
             Happening::Deadline { actor, step } => self.on_deadline(actor, step),
             Happening::Asked { conn, what } => self.on_asked(conn, what),
             Happening::Answered { conn, response } => self.on_answered(conn, response),
+            Happening::Rejoin { host, was } => self.on_rejoin(host, was),
             Happening::Start { .. }
             | Happening::MendCut { .. }
             | Happening::Quick { .. }
@@ -605,7 +628,7 @@ impl<M: Machine> World<M> {
 
     /// Who has not attached to anybody so far, and was told addresses that may be dead by now, is
     /// told the addresses of the core, as its operator would do.
-    fn attach_to_core(&mut self) {
+    pub(super) fn attach_to_core(&mut self) {
         let hosts = self.core.iter().map(|pid| self.processes[*pid].host);
         let hosts: Vec<HostId> = hosts.collect();
         for pid in self.core.clone() {

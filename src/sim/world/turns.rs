@@ -1,7 +1,7 @@
 //! Turns: a process handles what it has received, and what it did takes effect.
 
-use super::{Happening, World};
-use crate::core::env::{Input, RecordId, Time};
+use super::{AT_ONCE, Happening, World};
+use crate::core::env::{Halt, Input, RecordId, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
 use crate::core::node::Node;
@@ -10,7 +10,7 @@ use crate::sim::chance::Dice;
 use crate::sim::check::Violation;
 use crate::sim::machine::Machine;
 use crate::sim::net::State;
-use crate::sim::process::{Effect, Pid};
+use crate::sim::process::{Effect, HostId, Pid};
 use crate::sim::trace::{Kind, digest};
 
 /// Largest number of inputs in one group, as in the production runtime.
@@ -122,11 +122,42 @@ impl<M: Machine> World<M> {
             Effect::Halt(reason) => {
                 let id = self.processes[pid].id;
                 self.note(pid, || format!("halts: {reason}"));
+                if matches!(reason, Halt::Evicted { .. } | Halt::Left) {
+                    return self.retire(pid, &reason);
+                }
                 self.accuse(Violation::new(
                     "no node has to halt",
                     format!("{id}: {reason}"),
                 ));
             }
+        }
+    }
+
+    /// A process has ended its part in the cluster. If it was put out, the program begins anew under
+    /// another id.
+    fn retire(&mut self, pid: Pid, reason: &Halt) {
+        self.stop(pid);
+        if matches!(reason, Halt::Evicted { .. }) {
+            let host = self.processes[pid].host;
+            self.queue
+                .push(self.now + AT_ONCE, Happening::Rejoin { host, was: pid });
+        }
+    }
+
+    /// A process that was put out joins again.
+    pub(super) fn on_rejoin(&mut self, host: HostId, was: Pid) {
+        if self.listening[host].is_some() {
+            return;
+        }
+        let pid = self.start(host);
+        for actor in &mut self.actors {
+            if actor.pinned == Some(was) {
+                actor.pinned = Some(pid);
+            }
+        }
+        if let Some(place) = self.core.iter_mut().find(|core| **core == was) {
+            *place = pid;
+            self.attach_to_core();
         }
     }
 
@@ -138,6 +169,8 @@ impl<M: Machine> World<M> {
             self.processes[pid].book.remove(&peer);
             if let Some(to) = self.by_id.get(&peer).copied() {
                 self.net.link(pid, to).state = State::Down;
+                // It is hung up on, too, and calls again.
+                self.break_link(to, pid);
             }
             return;
         };

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::consensus::{Ballot, Lane};
 use crate::core::log::{Batch, Entry, Run};
-use crate::core::protocol::peer::{Accepted, Beat, Promised};
+use crate::core::protocol::peer::{Accepted, Beat, Promised, Silence};
 use crate::core::store::{Mutation, Value};
 
 const STRANGER: u8 = 9;
@@ -118,6 +118,13 @@ fn message(from: u8) -> BoxedStrategy<Message> {
         any_slot(),
         any::<u64>(),
         any::<u64>(),
+        vec(
+            (
+                prop_oneof![Just(1), Just(2), Just(4), Just(9)],
+                any::<u32>(),
+            ),
+            0..4,
+        ),
     );
     prop_oneof![
         (ballot(from), placed(from), lane(), any_slot()).prop_map(
@@ -145,7 +152,7 @@ fn message(from: u8) -> BoxedStrategy<Message> {
                 decided,
             }
         }),
-        beat.prop_map(|(lane, applied, digest, seen, sent_us, echo_us)| {
+        beat.prop_map(|(lane, applied, digest, seen, sent_us, echo_us, silent)| {
             Message::Beat(Beat {
                 lane,
                 applied,
@@ -153,6 +160,10 @@ fn message(from: u8) -> BoxedStrategy<Message> {
                 seen,
                 sent_us,
                 echo_us,
+                silent: silent
+                    .into_iter()
+                    .map(|(n, ms)| Silence { process: id(n), ms })
+                    .collect(),
             })
         }),
         any_slot().prop_map(|from| Message::Ask { from }),
@@ -220,6 +231,7 @@ fn a_stranger_that_contradicts_stops_nobody() {
         seen: Slot(0),
         sent_us: 1,
         echo_us: 0,
+        silent: Vec::new(),
     };
     world.tell(STRANGER, 1, Message::Beat(beat));
     world.settle();
@@ -236,6 +248,7 @@ fn a_slot_far_ahead_does_not_make_a_lone_member_count_up_to_it() {
         seen: Slot(1 << 40),
         sent_us: 1,
         echo_us: 0,
+        silent: Vec::new(),
     };
     world.tell(STRANGER, 1, Message::Beat(beat));
     world.settle();
@@ -262,7 +275,8 @@ fn a_member_that_gives_up_all_slots_to_come_makes_nobody_use_slots_up() {
     let before = world.nodes[&id(1)].applied().0;
     world.run(Duration::from_secs(1));
     let used = world.nodes[&id(1)].applied().0 - before;
-    assert!(used < 20, "{used} slots");
+    // The dead member may lose its place among the owners meanwhile, which takes a window.
+    assert!(used < 100, "{used} slots");
     assert_eq!(world.ask(1, set("/x", "x", -1)).error(), None);
     world.agree();
 }

@@ -5,6 +5,7 @@
 use bincode::{Decode, Encode};
 
 use crate::core::consensus::{Ballot, Lane, Slot};
+use crate::core::id::NodeId;
 use crate::core::log::{Entry, Run};
 
 /// A digest of the state after a slot. Equal on all nodes, or something is badly wrong (I9).
@@ -148,4 +149,15 @@ pub struct Beat {
     /// `sent_us` of the latest beat received from the addressee, advanced by the time that has
     /// passed since: the addressee's clock minus this is a round trip. 0 if none was received.
     pub echo_us: u64,
+    /// Processes that the sender does not hear.
+    pub silent: Vec<Silence>,
+}
+
+/// A process that is not heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Silence {
+    /// Which.
+    pub process: NodeId,
+    /// For how long, in milliseconds.
+    pub ms: u32,
 }

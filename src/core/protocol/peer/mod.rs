@@ -5,4 +5,4 @@ pub mod handshake;
 mod message;
 
 pub use codec::{DecodeError, MESSAGE_BYTES_MAX, decode, encode};
-pub use message::{Accepted, Beat, Digest, Message, Promised};
+pub use message::{Accepted, Beat, Digest, Message, Promised, Silence};

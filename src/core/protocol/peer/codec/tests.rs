@@ -10,7 +10,7 @@ use super::*;
 use crate::core::consensus::{Ballot, Lane, Slot};
 use crate::core::id::{NodeId, Rev};
 use crate::core::log::{Author, Batch, Entry, Run, Seq};
-use crate::core::protocol::peer::{Accepted, Beat, Digest, Promised};
+use crate::core::protocol::peer::{Accepted, Beat, Digest, Promised, Silence};
 use crate::core::store::{Mutation, Path, Value};
 
 /// The bytes of [`examples`], one line each: the name of the variant and hex.
@@ -282,6 +282,10 @@ fn examples() -> Vec<Message> {
             expect: Slot(51),
             owners: vec![member, NodeId([9; 10])],
         },
+        Op::Unseat {
+            id: member,
+            successor: Some(NodeId([9; 10])),
+        },
     ]);
     vec![
         Message::Accept {
@@ -324,6 +328,10 @@ fn examples() -> Vec<Message> {
             seen: Slot(3),
             sent_us: 1_000_000,
             echo_us: 0,
+            silent: vec![Silence {
+                process: member,
+                ms: 300,
+            }],
         }),
         Message::Ask { from: Slot(12) },
         Message::Learn {
@@ -399,6 +407,7 @@ fn op() -> impl Strategy<Value = Op> {
             rev: Rev(rev)
         }),
         (slot(), vec(member(), 0..5)).prop_map(|(expect, owners)| Op::Owners { expect, owners }),
+        (member(), option::of(member())).prop_map(|(id, successor)| Op::Unseat { id, successor }),
     ]
 }
 
@@ -434,15 +443,22 @@ fn beat() -> impl Strategy<Value = Beat> {
         slot(),
         any::<u64>(),
         any::<u64>(),
+        vec((member(), any::<u32>()), 0..4),
     )
-        .prop_map(|(lane, applied, digest, seen, sent_us, echo_us)| Beat {
-            lane,
-            applied,
-            digest: Digest(digest),
-            seen,
-            sent_us,
-            echo_us,
-        })
+        .prop_map(
+            |(lane, applied, digest, seen, sent_us, echo_us, silent)| Beat {
+                lane,
+                applied,
+                digest: Digest(digest),
+                seen,
+                sent_us,
+                echo_us,
+                silent: silent
+                    .into_iter()
+                    .map(|(process, ms)| Silence { process, ms })
+                    .collect(),
+            },
+        )
 }
 
 fn messages() -> impl Strategy<Value = Message> {

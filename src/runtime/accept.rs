@@ -72,9 +72,14 @@ async fn sort<N: Net>(
     let first_bytes = async {
         while buffer.len() < MAGIC.len() {
             buffer.reserve(READ_BYTES);
-            match reader.read_buf(&mut buffer).await {
-                Ok(0) | Err(_) => return false,
-                Ok(_) => {}
+            let is_begun = !buffer.is_empty();
+            tokio::select! {
+                biased; // what has come first
+                read = reader.read_buf(&mut buffer) => match read {
+                    Ok(0) | Err(_) => return false,
+                    Ok(_) => {}
+                },
+                () = sleep(session::STALL_MAX), if is_begun => return false,
             }
         }
         true

@@ -11,8 +11,8 @@ use super::world::World;
 use crate::core::env::{Env, Halt, Input};
 use crate::core::node::Node;
 
-/// What the driver drives. A seam for tests of the runtime alone.
-pub(super) trait Machine: 'static {
+/// What the driver drives. A seam for tests of the runtime alone, and for who watches a node.
+pub(crate) trait Machine: 'static {
     /// Takes one input.
     fn handle(&mut self, input: Input, env: &mut impl Env);
     /// Ends a group of inputs.

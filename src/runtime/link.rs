@@ -80,6 +80,11 @@ impl Links {
         table.get(&peer).filter(|link| link.is_up.get()).cloned()
     }
 
+    /// Peers that a connection is kept to, or tried.
+    pub(super) fn count(&self) -> usize {
+        self.table.borrow().len()
+    }
+
     /// Whether any peer can be spoken to.
     pub(super) fn is_any_up(&self) -> bool {
         self.table.borrow().values().any(|link| link.is_up.get())

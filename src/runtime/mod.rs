@@ -14,6 +14,7 @@ mod accept;
 mod attach;
 mod caller;
 mod driver;
+mod gauges;
 mod greet;
 mod inbox;
 mod journal;
@@ -30,6 +31,9 @@ mod world;
 mod tests;
 
 pub use attach::{ATTACH_MAX, AttachError};
+#[cfg(feature = "sim")]
+pub(crate) use driver::Machine;
+pub use gauges::Gauges;
 pub use greet::DialError;
 pub use net::{Net, TokioNet};
 pub use server::{Options, ServeError, Server, Stopper, serve};

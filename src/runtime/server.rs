@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::accept::accept;
 use super::attach::{AttachError, attach};
 use super::driver::{Driver, Machine};
+use super::gauges::Gauges;
 use super::greet::plain;
 use super::net::Net;
 use super::shared::Shared;
@@ -88,7 +89,7 @@ impl Server {
         Server::start_machine::<N, Node>(options, Node::new).await
     }
 
-    pub(super) async fn start_machine<N: Net, M: Machine>(
+    pub(crate) async fn start_machine<N: Net, M: Machine>(
         options: Options,
         machine: impl FnOnce(Config) -> M,
     ) -> Result<Server, ServeError> {
@@ -143,6 +144,11 @@ impl Server {
     /// Something to stop it with.
     pub fn stopper(&self) -> Stopper {
         Stopper(Rc::clone(&self.shared))
+    }
+
+    /// Something to read the counts of the process from.
+    pub fn gauges(&self) -> Gauges {
+        Gauges(Rc::downgrade(&self.shared))
     }
 
     /// Runs until the process is stopped, or its node halts. What has been answered by then is

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::shared::Shared;
@@ -65,8 +65,9 @@ const KEPT_BYTES_MAX: usize = 256 << 10;
 /// bytes does not keep the buffer that it arrived in.
 const COPIED_BYTES_MAX: usize = 8 << 10;
 
-/// How long a client may take nothing at all of what is written to it.
-const STALL_MAX: Duration = Duration::from_secs(60);
+/// How long a client may take nothing at all of what is written to it, or send nothing more of a
+/// request that it has begun. One that has nothing to say may be silent for as long as it likes.
+pub(super) const STALL_MAX: Duration = Duration::from_secs(60);
 
 /// How long, and for how many bytes, a client may go on sending after its connection has ended.
 /// Closing with unread bytes would reset it, and lose the last answers on their way.
@@ -90,8 +91,8 @@ pub(super) struct Session {
     writing: Cell<usize>,
     /// Nothing will be added to `out`; the connection ends when it is empty.
     is_finished: Cell<bool>,
-    /// Nobody will read `out`.
-    is_broken: Cell<bool>,
+    /// For the writer: nobody will read `out`, nor what is being written.
+    broken: Signal,
     /// For the writer: look again.
     changed: Signal,
     /// For the reader: there is room for answers.
@@ -154,6 +155,11 @@ impl Sessions {
         self.table.borrow().values().all(|s| s.unsent() == 0)
     }
 
+    /// Connections that the node has been told of and that have not ended.
+    pub(super) fn count(&self) -> usize {
+        self.table.borrow().len()
+    }
+
     fn open(&self, from: SocketAddr) -> Rc<Session> {
         let id = SessionId(self.last.get() + 1);
         self.last.set(id.0);
@@ -176,7 +182,7 @@ impl Session {
             out: RefCell::default(),
             writing: Cell::new(0),
             is_finished: Cell::new(false),
-            is_broken: Cell::new(false),
+            broken: Signal::default(),
             changed: Signal::default(),
             drained: Signal::default(),
             ended: Signal::default(),
@@ -184,7 +190,7 @@ impl Session {
     }
 
     fn reply(&self, response: Response) {
-        if self.is_broken.get() {
+        if self.broken.is_raised() {
             return;
         }
         self.out.borrow_mut().push(response);
@@ -200,7 +206,7 @@ impl Session {
     }
 
     fn abandon(&self) {
-        self.is_broken.set(true);
+        self.broken.raise();
         self.out.take();
         self.changed.raise();
     }
@@ -322,6 +328,7 @@ async fn read(
             return ReadEnd::Finished;
         }
         buffer.reserve(READ_BYTES);
+        let is_begun = !buffer.is_empty();
         tokio::select! {
             biased; // the end first: what is read after it would be lost
             () = session.ended.raised() => return ReadEnd::Unwanted,
@@ -330,6 +337,9 @@ async fn read(
                 Ok(_) => {}
                 Err(error) => return ReadEnd::Broken(error),
             },
+            () = sleep(STALL_MAX), if is_begun => {
+                return ReadEnd::Broken(io::ErrorKind::TimedOut.into());
+            }
         }
     }
 }
@@ -415,11 +425,11 @@ async fn write_answers(
     writer: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
     let mut batch = BytesMut::new();
-    while !session.is_broken.get() {
+    while !session.broken.is_raised() {
         session.out.borrow_mut().take_batch(&mut batch);
         if batch.is_empty() {
             if session.is_finished.get() {
-                return writer.shutdown().await;
+                return timeout(STALL_MAX, writer.shutdown()).await?;
             }
             session.changed.taken().await;
             continue;
@@ -427,15 +437,16 @@ async fn write_answers(
         session.writing.set(batch.len());
         let mut written = 0;
         while written < batch.len() {
-            let some = timeout(STALL_MAX, writer.write(&batch[written..])).await??;
+            let some = tokio::select! {
+                biased; // the end first: a client that takes nothing would hold it up
+                () = session.broken.raised() => return Ok(()),
+                some = timeout(STALL_MAX, writer.write(&batch[written..])) => some??,
+            };
             if some == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             written += some;
             session.writing.set(batch.len() - written);
-            if session.is_broken.get() {
-                return Ok(());
-            }
         }
         batch.clear();
         if batch.capacity() > KEPT_BYTES_MAX {
@@ -506,6 +517,27 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_is_given_up_holds_nobody_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let session = Session::new(SessionId(1), "127.0.0.1:1".parse().unwrap());
+            session.reply(answer(1, &Bytes::from(vec![0; 1 << 10])));
+            let (mut near, _far_reads_nothing) = tokio::io::duplex(16);
+            let give_up = async {
+                sleep(Duration::from_millis(20)).await;
+                assert!(session.unsent() > 0, "it is being written");
+                session.abandon();
+            };
+            let both = async { tokio::join!(write_answers(&session, &mut near), give_up) };
+            let in_time = timeout(Duration::from_secs(10), both).await;
+            assert!(in_time.is_ok_and(|(written, ())| written.is_ok()));
+        });
+    }
+
+    #[test]
     fn a_client_that_lets_answers_pile_up_is_given_up() {
         let session = Session::new(SessionId(1), "127.0.0.1:1".parse().unwrap());
         let response = Response {
@@ -515,10 +547,10 @@ mod tests {
         for _ in 0..7 {
             session.reply(response.clone());
         }
-        assert!(!session.is_broken.get());
+        assert!(!session.broken.is_raised());
         assert!(session.unsent() > UNSENT_BYTES_HARD / 8 * 7);
         session.reply(response.clone());
-        assert!(session.is_broken.get());
+        assert!(session.broken.is_raised());
         session.reply(response);
         assert_eq!(session.unsent(), 0, "nothing is kept for it");
     }

@@ -111,6 +111,11 @@ impl Shared {
         }
     }
 
+    /// Tasks that have not ended, or whose end has not been noticed.
+    pub(super) fn tasks(&self) -> usize {
+        self.tasks.borrow().len()
+    }
+
     /// Ends all tasks, and with them all connections.
     pub(super) fn end_tasks(&self) {
         drop(self.tasks.take());

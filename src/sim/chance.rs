@@ -55,6 +55,12 @@ pub enum What {
     Seeds,
     /// What happens to the bytes of a message that is damaged.
     Damage,
+    /// What the simulated sockets of the production runtime draw.
+    Sockets,
+    /// What clients do that mean harm, or know no better.
+    Mischief,
+    /// How much of the history is searched.
+    Search,
 }
 
 impl Chance {

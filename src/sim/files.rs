@@ -118,6 +118,50 @@ pub mod tuning {
     }
 }
 
+/// For serde: bounds on what clients may ask for.
+pub mod limits {
+    use super::{Deserialize, Deserializer, Serialize, Serializer};
+    use crate::core::limits::Limits;
+
+    /// As they are written.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Bounds {
+        path_bytes: usize,
+        value_bytes: usize,
+    }
+
+    impl Default for Bounds {
+        fn default() -> Bounds {
+            Bounds::from(Limits::default())
+        }
+    }
+
+    impl From<Limits> for Bounds {
+        fn from(limits: Limits) -> Bounds {
+            Bounds {
+                path_bytes: limits.path_bytes_max,
+                value_bytes: limits.value_bytes_max,
+            }
+        }
+    }
+
+    /// Writes them.
+    pub fn serialize<S: Serializer>(limits: &Limits, to: S) -> Result<S::Ok, S::Error> {
+        Bounds::from(*limits).serialize(to)
+    }
+
+    /// Reads them.
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Limits, D::Error> {
+        let bounds = Bounds::deserialize(from)?;
+        Ok(Limits {
+            path_bytes_max: bounds.path_bytes,
+            value_bytes_max: bounds.value_bytes,
+            ..Limits::default()
+        })
+    }
+}
+
 /// `CutOff` as `cut-off`.
 pub fn kebab(name: &str) -> String {
     let mut text = String::new();

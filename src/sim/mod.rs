@@ -28,20 +28,31 @@
 //!
 //! # What is checked
 //!
-//! After every turn of a node: equal state after equal slots ([`check::agreement`]), revisions and
-//! slots never decrease ([`check::revisions`]), no node halts or panics, each request is answered
-//! once. At the end: a healed core serves and agrees in time ([`run`]); one gapless sequence of
-//! events ([`check::sequence`]); linearizability of all operations ([`check::linearizability`]);
-//! exactly-once ([`check::once`]); complete watches ([`check::watch`]); nothing retained is said to
-//! be forgotten ([`check::edge`]); exact counters and lists ([`check::counters`]).
+//! After every turn of a node, against a ledger of what each has recorded and said
+//! ([`check::observer`]): promises, ballots and lane statements are kept, and durable when told
+//! ([`check::acceptors`]); one entry is decided in a slot, by a durable majority of its members or
+//! because its owner gave it up, and commands take the revisions that they may
+//! ([`check::decisions`]); one configuration for each slot, one holder for each seat
+//! ([`check::configuration`]); equal state after equal slots ([`check::agreement`]); revisions and
+//! slots never decrease ([`check::revisions`]); queues and tables stay within their bounds
+//! ([`check::bounds`]); no node halts or panics, each request is answered once.
 //!
-//! [`standin`] proves that these checks bite, [`mutants`] that they find bugs of the node itself.
+//! At the end: a healed core serves and agrees in time, and nothing is left in its queues when
+//! clients have gone ([`run`]); one gapless sequence of events ([`check::sequence`]);
+//! linearizability of all operations by their revisions ([`check::linearizability`]) and by a search
+//! that does not look at them ([`check::search`]); exactly-once ([`check::once`]); complete watches
+//! ([`check::watch`]); nothing retained is said to be forgotten ([`check::edge`]); exact counters and lists ([`check::counters`], [`check::lists`]); locks with
+//! one holder ([`check::locks`]). [`standin`] proves that these checks bite, [`mutants`] that they
+//! find bugs of the node itself. How long writes take
+//! beside a dead or slow member is measured by a scenario of its own ([`latency`]).
 //!
 //! # What is not reached
 //!
 //! Recovery from disk, damaged disks, history bounded by bytes, more than one cluster (name service).
 //! Damage to a message of a peer that leaves it readable is counted and not handed
 //! in, since only the checksum of TCP protects from it.
+//!
+//! Sockets, framing and everything else of the production runtime: that is what [`turmoil`] runs.
 //!
 //! # How to add a fault, a client, a scenario
 //!
@@ -59,6 +70,7 @@ pub mod disk;
 pub mod fault;
 pub mod files;
 pub mod history;
+pub mod latency;
 pub mod machine;
 pub mod model;
 pub mod mutants;
@@ -78,6 +90,12 @@ pub mod standin;
 pub mod sweep;
 pub mod trace;
 pub mod trouble;
+#[allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "runs the production runtime, on sockets and clocks that are simulated"
+)]
+pub mod turmoil;
 pub mod units;
 pub mod workload;
 pub mod world;

@@ -8,15 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use super::chance::{Chance, Dice, What};
 use super::disk::Manner;
-use super::files::{sync, tuning, weights};
+use super::files::{limits, sync, tuning, weights};
 use super::net::TAIL_POWER_MAX;
 use super::units::{rate, span};
 use crate::core::consensus::BatchLimits;
+use crate::core::limits::Limits;
 use crate::core::node::Tuning;
 
 /// How long storms last, in microseconds, from the shortest to the longest. Most bugs need little
 /// time and few operations; a few long runs are there for the others.
-const STORM: (u64, u64) = (100_000, 6_400_000);
+const STORM: (u64, u64) = (60_000, 3_840_000);
+/// Frames between clients and nodes, in a million, that take much longer than usual.
+const CLIENT_TAIL_PPM: u32 = 20_000;
+
 /// Time that forming a cluster may take on a fast network when nothing fails but single messages.
 const FORMING: Duration = Duration::from_secs(120);
 
@@ -74,6 +78,12 @@ pub struct Params {
     pub unsent_hard: usize,
     /// Requests of one connection that a node holds open at most.
     pub requests_open: usize,
+    /// Frames between clients and nodes that take up to a hundred times longer than usual.
+    #[serde(with = "rate", rename = "client_tail")]
+    pub client_tail_ppm: u32,
+    /// Bounds on what clients may ask for.
+    #[serde(with = "limits")]
+    pub limits: Limits,
     /// Longest pause of a client between two requests.
     #[serde(with = "span")]
     pub think: Duration,
@@ -152,6 +162,8 @@ impl Default for Params {
             unsent_soft: UNSENT_SOFT,
             unsent_hard: UNSENT_HARD,
             requests_open: REQUESTS_OPEN,
+            limits: Limits::default(),
+            client_tail_ppm: 0,
             think: micros(20_000),
             keys: 4,
             patience: micros(2_000_000),
@@ -190,6 +202,7 @@ impl Params {
         let timeout = micros(dice.magnitude(600_000, 5_000_000));
         let net = NetParams::draw(&mut chance.dice(What::Swarm, 1));
         let tuning = draw_tuning(&mut chance.dice(What::Swarm, 3));
+        let limits = draw_limits(&mut chance.dice(What::Swarm, 4));
         let storm = dice.magnitude(STORM.0, STORM.1);
         Params {
             members,
@@ -212,6 +225,8 @@ impl Params {
             unsent_soft: *dice.pick(&[1, 1_000, UNSENT_SOFT]),
             unsent_hard: *dice.pick(&[10_000, UNSENT_HARD]),
             requests_open: *dice.pick(&[64, REQUESTS_OPEN]),
+            limits,
+            client_tail_ppm: CLIENT_TAIL_PPM,
             think: micros(dice.magnitude(500, 60_000)),
             keys: dice.between(1, 8),
             patience: micros(dice.magnitude(500_000, 10_000_000)),
@@ -237,6 +252,17 @@ impl Params {
 /// run and more, as no turn of a node makes so many revisions.
 fn draw_history(dice: &mut Dice) -> u64 {
     *dice.pick(&[200, 1_000, HISTORY_WHOLE, HISTORY_WHOLE, HISTORY_WHOLE])
+}
+
+/// Small limits are met by clients that try what lies on both sides of them. The smallest leave
+/// room for the paths of servers, and for lists.
+fn draw_limits(dice: &mut Dice) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        path_bytes_max: *dice.pick(&[64, usual.path_bytes_max]),
+        value_bytes_max: *dice.pick(&[6_000, usual.value_bytes_max]),
+        ..usual
+    }
 }
 
 /// Few kinds of faults in some runs, many in others, and never all: some bugs need one fault again

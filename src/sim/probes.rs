@@ -25,14 +25,6 @@ impl Counts {
         }
     }
 
-    /// Adds what other runs have met.
-    pub fn merge(&mut self, other: Counts) {
-        self.runs += other.runs;
-        for (probe, runs) in other.met {
-            *self.met.entry(probe).or_default() += runs;
-        }
-    }
-
     /// In how many runs a situation came about.
     pub fn of(&self, probe: Probe) -> u64 {
         self.met.get(&probe).copied().unwrap_or(0)
@@ -101,11 +93,9 @@ mod tests {
         hit(Probe::RevocationAdopts);
         counts.add(&take());
         counts.add(&take());
-        let mut other = Counts::default();
         hit(Probe::RevocationAdopts);
         hit(Probe::RevokersCross);
-        other.add(&take());
-        counts.merge(other);
+        counts.add(&take());
         assert_eq!(counts.of(Probe::RevocationAdopts), 2);
         assert_eq!(counts.of(Probe::RevokersCross), 1);
         assert_eq!(counts.met(), 2);

@@ -15,7 +15,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::chance::What;
-use super::check::{Violation, counters, edge, linearizability, once, revisions, sequence, watch};
+use super::check::{
+    Violation, bounds, counters, edge, linearizability, lists, locks, once, revisions, search,
+    sequence, watch,
+};
 use super::client::{Closer, Former, Recorder, Role};
 use super::fault::Event;
 use super::machine::Machine;
@@ -36,6 +39,8 @@ pub use super::world::ENDLESS;
 
 /// How often the progress of a phase is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+/// Runs in a million whose whole history is searched.
+const DEEP_PPM: u32 = 30_000;
 /// Revisions that the recorders of all nodes but one read; one node tells all of them.
 const TAIL_REVS: i64 = 100;
 
@@ -69,12 +74,21 @@ pub struct Report {
     pub revisions: u64,
     /// Operations of clients.
     pub operations: u64,
+    /// What the search that does not look at revisions has found.
+    pub searched: search::Found,
     /// Counts.
     pub stats: Stats,
     /// Faults that the nemesis chose, by kind.
     pub chosen: BTreeMap<Kind, u64>,
     /// The rare situations that came about.
     pub hits: Hits,
+    /// What was drawn in it.
+    pub course: Course,
+}
+
+/// What was drawn in a run, as far as a [`Setup`] can tell it instead.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Course {
     /// When the storm began, in simulated time.
     pub storm_began: Duration,
     /// The faults, in order.
@@ -109,14 +123,8 @@ pub fn run_upto<M: Machine>(setup: &Setup, shared: M::Shared, events_max: u64) -
 pub fn idle<M: Machine>(shared: M::Shared, span: Duration) -> Result<(), Violation> {
     let mut setup = Setup::calm(0);
     setup.params.members = 5;
-    let mut run = Run {
-        world: &mut World::<M>::new(&setup, shared, None),
-        setup: &setup,
-        revisions: 0,
-        excused: false,
-        core: None,
-        sets: Vec::new(),
-    };
+    let mut world = World::<M>::new(&setup, shared, None);
+    let mut run = Run::new(&mut world, &setup);
     run.form()?;
     run.advance(span)
 }
@@ -125,20 +133,13 @@ fn complete<M: Machine>(setup: &Setup, mut world: World<M>) -> Report {
     // What other code of this thread has met before does not belong to this run.
     probe::take();
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let mut run = Run {
-            world: &mut world,
-            setup,
-            revisions: 0,
-            excused: false,
-            core: None,
-            sets: Vec::new(),
-        };
+        let mut run = Run::new(&mut world, setup);
         let result = run.all();
-        (run.excused, run.revisions, run.core, result)
+        (run.excused, run.revisions, run.searched, run.core, result)
     }));
-    let (excused, revisions, core, result) = result.unwrap_or_else(|panic| {
+    let (excused, revisions, searched, core, result) = result.unwrap_or_else(|panic| {
         let violation = Violation::new(NO_PANIC, text_of(&*panic));
-        (false, 0, None, Err(violation))
+        (false, 0, search::Found::default(), None, Err(violation))
     });
     Report {
         seed: setup.seed,
@@ -149,17 +150,25 @@ fn complete<M: Machine>(setup: &Setup, mut world: World<M>) -> Report {
         simulated: world.now.since(Time(0)),
         revisions,
         operations: world.history.len() as u64,
+        searched,
         stats: world.stats,
         chosen: world.chosen,
         hits: probe::take(),
-        storm_began: world.storm_began.since(Time(0)),
-        troubles: world.net.troubles(),
-        inflicted: world.inflicted,
-        core,
+        course: Course {
+            storm_began: world.storm_began.since(Time(0)),
+            troubles: world.net.troubles(),
+            inflicted: world.inflicted,
+            core,
+        },
     }
 }
 
-fn text_of(panic: &(dyn Any + Send)) -> String {
+/// Forms the cluster that a world is meant to have, for scenarios.
+pub fn form<M: Machine>(world: &mut World<M>, setup: &Setup) -> Result<(), Violation> {
+    Run::new(world, setup).form()
+}
+
+pub(super) fn text_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "a panic without words".to_owned())
@@ -171,11 +180,24 @@ struct Run<'a, M: Machine> {
     revisions: u64,
     excused: bool,
     core: Option<Core>,
+    searched: search::Found,
     /// The members of the configurations that were known when the core was chosen.
     sets: Vec<Vec<NodeId>>,
 }
 
-impl<M: Machine> Run<'_, M> {
+impl<'a, M: Machine> Run<'a, M> {
+    fn new(world: &'a mut World<M>, setup: &'a Setup) -> Run<'a, M> {
+        Run {
+            world,
+            setup,
+            revisions: 0,
+            excused: false,
+            core: None,
+            searched: search::Found::default(),
+            sets: Vec::new(),
+        }
+    }
+
     fn all(&mut self) -> Result<(), Violation> {
         self.form()?;
         self.storm()?;
@@ -190,7 +212,47 @@ impl<M: Machine> Run<'_, M> {
             }
             ended => ended?,
         };
-        self.judge(last)
+        let model = self.assemble(last)?;
+        self.watchers_catch_up(&model)?;
+        self.nothing_is_left()?;
+        self.searched = self.search();
+        self.judge(last, &model)?;
+        match &self.searched.broken {
+            None => Ok(()),
+            Some(what) => Err(Violation::new(search::PROPERTY, what.clone())),
+        }
+    }
+
+    /// The history, searched without a look at revisions: its beginning always, all of it now and
+    /// then.
+    fn search(&self) -> search::Found {
+        let is_deep = self.world.chance.dice(What::Search, 0).hit(DEEP_PPM);
+        let effort = if is_deep { search::DEEP } else { search::QUICK };
+        search::search(&self.world.history, effort)
+    }
+
+    /// When clients are gone, each node of the core comes to rest, each in its own time: members
+    /// go on writing what they are there to write.
+    fn nothing_is_left(&mut self) -> Result<(), Violation> {
+        self.world.dismiss_clients();
+        let deadline = self.world.now + self.world.liveness_bound();
+        let mut busy = self.world.core.clone();
+        loop {
+            let left = |pid: &Pid| {
+                let machine = self.world.processes[*pid].machine.as_ref();
+                let node = machine.and_then(M::node)?;
+                Some((self.world.processes[*pid].id, bounds::leftover(node)?))
+            };
+            busy.retain(|pid| left(pid).is_some());
+            let Some((id, gauge)) = busy.first().and_then(left) else {
+                return Ok(());
+            };
+            if self.world.now >= deadline {
+                let detail = format!("{id} still has {} {}", gauge.used, gauge.what);
+                return Err(Violation::new(bounds::LEAK, detail));
+            }
+            self.advance(LOOK)?;
+        }
     }
 
     /// Looks from time to time until something is so.
@@ -225,7 +287,7 @@ impl<M: Machine> Run<'_, M> {
         let (members, standbys) = (world.params.members, world.params.standbys);
         let founder = world.add_host();
         world.start(founder);
-        let former = world.add_actor(FORMER, Role::Former(Former::new()), None);
+        let former = world.add_actor(FORMER, Role::Former(Former::new(1)), None);
         if self.setup.orderly {
             for seat in 1..members {
                 self.start_hosts(1);
@@ -328,7 +390,9 @@ impl<M: Machine> Run<'_, M> {
             let core: Vec<Pid> = on.collect();
             let has = |id: &&NodeId| world.by_id.get(id).is_some_and(|pid| core.contains(pid));
             let is_majority = |set: &Vec<NodeId>| set.iter().filter(has).count() > set.len() / 2;
-            return sets.iter().all(is_majority).then_some(core);
+            let is_core = sets.iter().all(is_majority);
+            self.sets = sets;
+            return is_core.then_some(core);
         }
         let mut core = Vec::new();
         for mut set in sets.clone() {
@@ -486,20 +550,39 @@ impl<M: Machine> Run<'_, M> {
             .unwrap_or(0)
     }
 
-    fn judge(&mut self, last: i64) -> Result<(), Violation> {
+    /// The latest revision that any node has: watchers may have been told of it since.
+    fn latest_shown(&self, last: i64) -> i64 {
+        let machines = self
+            .world
+            .processes
+            .iter()
+            .filter_map(|one| one.machine.as_ref());
+        let revs = machines.filter_map(M::view).map(|view| view.rev.0 as i64);
+        revs.max().unwrap_or(0).max(last)
+    }
+
+    /// The sequence of events as the recorders were told it.
+    fn assemble(&mut self, last: i64) -> Result<Model, Violation> {
         let world = &*self.world;
         let is_recorder = |actor: usize| matches!(world.actors[actor].role, Role::Recorder(_));
         let model = sequence::assemble(&world.history, is_recorder, &world.chronicle, last)?;
         self.revisions = model.rev() as u64;
-        self.watchers_catch_up(&model)?;
+        Ok(model)
+    }
+
+    fn judge(&self, last: i64, model: &Model) -> Result<(), Violation> {
         let world = &*self.world;
         let (revs, latest) = (world.params.history_revs as i64, world.chronicle.rev());
-        edge::check(&world.history, &model, revs, latest)?;
-        watch::check(&world.history, &model)?;
-        once::check(&world.history, &model)?;
-        counters::check(&world.history, &model, world.params.keys)?;
-        revisions::check_sessions(&world.history, last)?;
-        linearizability::check(&world.history, &model)
+        edge::check(&world.history, model, revs, latest)?;
+        let is_watcher = |actor: usize| matches!(world.actors[actor].role, Role::Watcher(_));
+        let keys = world.params.keys;
+        watch::check(&world.history, is_watcher, model)?;
+        once::check(&world.history, model, world.params.limits)?;
+        counters::check(&world.history, model, keys)?;
+        lists::check(&world.history, keys)?;
+        locks::check(&world.history, model, keys)?;
+        revisions::check_sessions(&world.history, self.latest_shown(last))?;
+        linearizability::check(&world.history, model)
     }
 
     /// Watchers are on the core by now: soon they wait for nothing that has happened already.
@@ -521,7 +604,9 @@ fn late_watcher<M: Machine>(world: &World<M>, model: &Model) -> Option<String> {
         let Role::Watcher(watcher) = &one.role else {
             return None;
         };
-        let (pattern, next) = watcher.position();
+        let Some((pattern, next)) = watcher.position() else {
+            return Some(format!("client {actor} was never told where it is"));
+        };
         if next <= world.chronicle.rev() - world.params.history_revs as i64 {
             // It is being told that this is too late.
             return None;

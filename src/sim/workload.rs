@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::chance::{Chance, Dice, What};
-use super::client::{Increment, Mixed, Role, Style, Watcher};
+use super::client::{From, Increment, Locker, Mixed, Role, Style, Watcher};
 use super::params::Params;
 
 /// Requests that clients make in a drawn storm, more or less, times members: each member makes a
 /// request cost more events. Most bugs need few.
-const REQUESTS: (u64, u64) = (500, 4_000);
+const REQUESTS: (u64, u64) = (250, 4_000);
 
 /// A client of the storm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,12 +39,17 @@ pub enum Task {
         /// Which file.
         key: u64,
     },
+    /// Takes and frees the lock `/lock/<key>`.
+    Lock {
+        /// Which file.
+        key: u64,
+    },
     /// Follows all changes.
     Watch {
         /// Of which files.
         pattern: String,
-        /// From which revision on.
-        from: i64,
+        /// From where on.
+        from: From,
     },
 }
 
@@ -66,13 +71,17 @@ pub fn draw(chance: &Chance, params: &mut Params) -> Vec<Client> {
     tasks.extend((0..listers).map(|_| Task::Append {
         key: dice.below(params.keys),
     }));
+    let lockers = sometimes(dice);
+    tasks.extend((0..lockers).map(|_| Task::Lock {
+        key: dice.below(params.keys),
+    }));
     let requests = dice.magnitude(REQUESTS.0, REQUESTS.1) as u32 / params.members as u32;
     let busy = tasks.len() as u32 * 2 * params.storm / requests;
     params.think = params.think.max(busy);
     let watchers = sometimes(dice);
-    tasks.extend((0..watchers).map(|_| Task::Watch {
-        pattern: (*dice.pick(&PATTERNS)).to_owned(),
-        from: *dice.pick(&[1, 1, 1, 20, 100]),
+    tasks.extend((0..watchers).map(|_| {
+        let (pattern, from) = Watcher::draw(dice);
+        Task::Watch { pattern, from }
     }));
     let named = tasks.into_iter().enumerate().map(|(index, task)| Client {
         name: index + 1,
@@ -82,19 +91,15 @@ pub fn draw(chance: &Chance, params: &mut Params) -> Vec<Client> {
     named.collect()
 }
 
-/// What watchers follow.
-const PATTERNS: [&str; 8] = [
-    "/**", "/r/*", "/r/**", "/count/*", "/*/0", "/ctl/**", "/r/?", "/r/0",
-];
-
 impl Client {
     /// The role of this client in a world.
     pub fn role(&self, chance: &Chance, params: &Params) -> Role {
         let dice = &mut chance.dice(What::Taste, self.name as u64);
         match &self.task {
-            Task::Mixed {} => Role::Mixed(Mixed::new(self.name, params.keys, dice)),
+            Task::Mixed {} => Role::Mixed(Mixed::new(self.name, params.keys, params.limits, dice)),
             Task::Count { key } => Role::Increment(Increment::new(Style::Count, *key, self.name)),
             Task::Append { key } => Role::Increment(Increment::new(Style::List, *key, self.name)),
+            Task::Lock { key } => Role::Locker(Locker::new(*key, self.name)),
             Task::Watch { pattern, from } => Role::Watcher(Watcher::new(pattern.clone(), *from)),
         }
     }

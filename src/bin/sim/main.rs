@@ -13,6 +13,7 @@ mod shrink;
 mod subject;
 mod summary;
 mod sweep;
+mod turmoil;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ enum Command {
     Shrink(shrink::Options),
     /// Runs many seeds: `doozer-sim sweep --minutes 10`
     Sweep(sweep::Options),
+    /// Runs the production runtime on simulated sockets: `doozer-sim turmoil --seeds 0..50`
+    Turmoil(turmoil::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -44,5 +47,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Run(options) => run::main(&options),
         Command::Shrink(options) => shrink::main(&options),
         Command::Sweep(options) => sweep::main(&options),
+        Command::Turmoil(options) => turmoil::main(&options),
     }
 }

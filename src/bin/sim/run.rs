@@ -109,6 +109,7 @@ fn print_report(report: &Report) {
     );
 }
 
-fn print_line(line: std::fmt::Arguments<'_>) {
+/// Tells a line of a run.
+pub fn print_line(line: std::fmt::Arguments<'_>) {
     println!("{line}");
 }

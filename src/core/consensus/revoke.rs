@@ -98,8 +98,9 @@ impl Consensus {
         // Patience that was learnt from distances is lost with them: a clock that jumped, or a pause,
         // may have made them up.
         stall.patience = stall.patience.min(patience_max);
-        let waited = now.since(stall.since);
-        if waited >= stall.patience {
+        // Compared as points in time, as the deadline is: a span may hold a part of a microsecond,
+        // and what is due at the deadline must be done then.
+        if now >= stall.since + stall.patience {
             let patience = (stall.patience * 2)
                 .min(PATIENCE_MAX)
                 .max(far * ROUND_TRIPS);
@@ -109,7 +110,7 @@ impl Consensus {
             stall.patience = patience + Duration::from_micros(jitter);
             stall.asked = false;
             self.revoke(now, peers, env);
-        } else if waited >= stall.patience / 2 && !stall.asked {
+        } else if now >= stall.since + stall.patience / 2 && !stall.asked {
             stall.asked = true;
             self.ask_somebody(now, peers, env);
         }

@@ -163,11 +163,11 @@ impl Epochs {
         self.list.push(epoch);
     }
 
-    /// Forgets the configurations that no slot after `applied` needs.
-    pub fn prune(&mut self, applied: Slot) {
+    /// Forgets the configurations that no slot after `applied` needs. Returns whether there were any.
+    pub fn prune(&mut self, applied: Slot) -> bool {
         let first = applied.plus(if planted!(PrunesTooEarly) { 2 } else { 1 });
         let keep = self.list.partition_point(|epoch| epoch.start <= first);
-        self.list.drain(..keep.saturating_sub(1));
+        self.list.drain(..keep.saturating_sub(1)).count() > 0
     }
 }
 

@@ -137,9 +137,9 @@ mod tests {
         for seed in 0..20 {
             let mut setup = Setup::from_seed(seed);
             let report = run::<Standin>(&setup, Shared::new(Bug::None), None);
-            setup.events = report.inflicted;
-            setup.troubles = report.troubles;
-            setup.core = report.core;
+            setup.events = report.course.inflicted;
+            setup.troubles = report.course.troubles;
+            setup.core = report.course.core;
             let scenario = Scenario {
                 name: "all that a seed draws".to_owned(),
                 why: "so that \"nothing\" gets lost".to_owned(),

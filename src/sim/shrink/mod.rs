@@ -142,9 +142,9 @@ impl Search {
     }
 
     fn size(&self) -> Size {
-        let troubles = &self.last.troubles;
+        let troubles = &self.last.course.troubles;
         Size {
-            faults: self.last.inflicted.len(),
+            faults: self.last.course.inflicted.len(),
             lost: troubles.lost.len(),
             late: troubles.late.len() + troubles.twice.len(),
             clients: self.best.setup.clients.len(),
@@ -197,12 +197,12 @@ impl Search {
     /// Writes down what was drawn, as far as the failure stays the same.
     fn freeze(&mut self, report: &Report) {
         let no_faults = |setup: &mut Setup| {
-            setup.events.clone_from(&report.inflicted);
+            setup.events.clone_from(&report.course.inflicted);
             setup.params.fault_weights.fill(0);
         };
-        let no_core = |setup: &mut Setup| setup.core.clone_from(&report.core);
+        let no_core = |setup: &mut Setup| setup.core.clone_from(&report.course.core);
         let no_rates = |setup: &mut Setup| {
-            setup.troubles.clone_from(&report.troubles);
+            setup.troubles.clone_from(&report.course.troubles);
             let net = &mut setup.params.net;
             (net.loss_ppm, net.duplicate_ppm, net.tail_ppm) = (0, 0, 0);
         };
@@ -249,7 +249,7 @@ impl Search {
 
     /// Ends the storm as soon as the harm is done, else in ever shorter steps.
     fn shorten(&mut self) {
-        let began = self.last.storm_began;
+        let began = self.last.course.storm_began;
         let spent = self.last.simulated.saturating_sub(began) + Duration::from_millis(1);
         if spent < self.best.setup.params.storm {
             self.try_change(|setup| end_storm(setup, round_up(spent)));
@@ -268,7 +268,7 @@ impl Search {
         let all = self.best.setup.events.clone();
         let mut dropped = all;
         // The failure needs nothing of what comes after it.
-        let began = self.last.storm_began;
+        let began = self.last.course.storm_began;
         let spent = self.last.simulated.saturating_sub(began).as_micros() as u64;
         dropped.retain(|event| event.at_us <= spent);
         self.try_change(|setup| setup.events.clone_from(&dropped));

@@ -7,6 +7,8 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
+
 use super::{Bug, Standin};
 use crate::core::env::Env;
 use crate::core::id::SessionId;
@@ -42,6 +44,12 @@ impl Standin {
         let tag = request.tag;
         if !self.is_member {
             return env.reply(session, Response::refuse(tag, ErrorCode::Readonly));
+        }
+        let size = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+        let limits = self.config.limits;
+        let is_long = size(&request.path) > limits.path_bytes_max;
+        if is_long || size(&request.value) > limits.value_bytes_max {
+            return env.reply(session, Response::refuse_with(tag, "it is too large"));
         }
         if self.errs(Bug::LostWrite, env) {
             let rev = Some(self.applied + 1);
@@ -89,15 +97,20 @@ impl Standin {
         if request.verb == Some(Verb::Wait as i32) {
             return self.wait(session, request, env);
         }
-        let is_local = request.local == Some(true) || self.shared.bug == Bug::StaleRead;
+        let is_local = request.local == Some(true);
         let end = self.shared.log.borrow().rev();
         let mut at = match request.rev {
             Some(rev) if rev.max(1) > self.applied => return false,
             Some(rev) => rev.max(1),
             None if is_local => self.applied,
             None => {
+                let stale = self.applied;
                 self.apply_upto(end, env);
-                end
+                if self.shared.bug == Bug::StaleRead {
+                    stale
+                } else {
+                    end
+                }
             }
         };
         if request.rev.is_some() && self.errs(Bug::WrongAge, env) {
@@ -105,7 +118,7 @@ impl Standin {
         }
         let mut request = request.clone();
         if request.offset.is_some_and(|n| n > 0) && self.errs(Bug::ShortListing, env) {
-            request.offset = request.offset.map(|n| n + 1);
+            request.offset = request.offset.map(|n| n.saturating_add(1));
         }
         let response = self.shared.log.borrow().answer(&request, at);
         env.reply(session, response);

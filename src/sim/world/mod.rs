@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use super::chance::{Chance, What};
 use super::check::Violation;
-use super::check::agreement::Agreement;
 use super::check::chronicle::Chronicle;
-use super::check::revisions::Revisions;
+use super::check::observer::Observer;
 use super::clock::Clock;
 use super::fault::{Doom, Event, Fault, NEVER_TROUBLED};
 use super::history::Operation;
@@ -99,8 +98,7 @@ pub struct World<M: Machine> {
     listening: Vec<Option<Pid>>,
     /// The events as they were applied.
     pub(super) chronicle: Chronicle,
-    agreement: Agreement,
-    revisions: Revisions,
+    observer: Observer,
     effects: Vec<super::process::Effect>,
     buffer: Vec<u8>,
     frame: bytes::BytesMut,
@@ -304,8 +302,7 @@ impl<M: Machine> World<M> {
             shared,
             listening: Vec::new(),
             chronicle: Chronicle::default(),
-            agreement: Agreement::default(),
-            revisions: Revisions::default(),
+            observer: Observer::default(),
             effects: Vec::new(),
             buffer: Vec::new(),
             frame: bytes::BytesMut::new(),
@@ -399,7 +396,7 @@ impl<M: Machine> World<M> {
             request_timeout: self.params.request_timeout,
             limits: Limits {
                 requests_open_max: self.params.requests_open,
-                ..Limits::default()
+                ..self.params.limits
             },
             tuning: self.params.tuning,
         }

@@ -31,6 +31,8 @@ pub struct Actor {
     pub stopped: bool,
     /// How many requests it makes at most.
     pub limit: Option<u64>,
+    /// Whether it has gone, whatever it wanted.
+    gone: bool,
     /// Its requests that wait for an answer, by tag.
     pub open: BTreeMap<i32, usize>,
     /// Its connection, if it has one.
@@ -112,6 +114,7 @@ impl<M: Machine> World<M> {
             pinned,
             stopped: false,
             limit: None,
+            gone: false,
             open: BTreeMap::new(),
             conn: None,
             asked: 0,
@@ -130,6 +133,17 @@ impl<M: Machine> World<M> {
     pub fn open_conns(&self) -> impl Iterator<Item = usize> + use<'_, M> {
         let conns = self.actors.iter().filter_map(|actor| actor.conn);
         conns.filter(|conn| self.conns[*conn].open)
+    }
+
+    /// All clients close their connections and go.
+    pub fn dismiss_clients(&mut self) {
+        for actor in &mut self.actors {
+            actor.gone = true;
+        }
+        let open: Vec<usize> = self.open_conns().collect();
+        for conn in open {
+            self.leave(conn);
+        }
     }
 
     /// The connection of a client.
@@ -153,7 +167,7 @@ impl<M: Machine> World<M> {
     pub(super) fn on_act(&mut self, actor: usize) {
         let one = &mut self.actors[actor];
         one.scheduled = false;
-        if one.stopped && !one.role.is_final() {
+        if one.gone || (one.stopped && !one.role.is_final()) {
             return;
         }
         if let Role::Script(_) = one.role {
@@ -258,9 +272,9 @@ impl<M: Machine> World<M> {
 
     fn client_delay(&mut self, actor: usize) -> Duration {
         let dice = &mut self.actors[actor].net_dice;
-        micros(match dice.below(50) {
-            0 => dice.magnitude(300, FRAME_DELAY_MAX),
-            _ => dice.between(20, 300),
+        micros(match dice.hit(self.params.client_tail_ppm) {
+            true => dice.magnitude(300, FRAME_DELAY_MAX),
+            false => dice.between(20, 300),
         })
     }
 
@@ -290,6 +304,7 @@ impl<M: Machine> World<M> {
             conn,
             request,
             began: self.now,
+            ended: None,
             invoked: self.trace.events(),
             answer: None,
         });
@@ -397,16 +412,19 @@ impl<M: Machine> World<M> {
         self.stats.answered += 1;
         let one = &mut self.history[operation];
         one.answer = Some((self.trace.events(), response.clone()));
+        one.ended = Some(self.now);
         let request = one.request.clone();
         if let Role::Script(_) = self.actors[actor].role {
             return self.script_ended(actor, &request, Some(&response));
         }
-        self.actors[actor].role.ended(&request, Some(&response));
+        let one = &mut self.actors[actor];
+        one.role
+            .ended(&request, Some(&response), &mut one.pause_dice);
         match response.error() {
             Some(ErrorCode::Readonly | ErrorCode::Other) => {
                 let one = &mut self.actors[actor];
                 // Who stays would notice an answer that comes after all.
-                if one.pinned.is_none() && one.dice.hit(LEAVES_PPM) {
+                if one.pinned.is_none() && one.pause_dice.hit(LEAVES_PPM) {
                     self.leave(conn);
                 }
                 self.act_later(actor);
@@ -537,10 +555,12 @@ impl<M: Machine> World<M> {
                 matches!(self.actors[actor].role, Role::Watcher(_))
             );
             sometimes!(WriteOutcomeUnknown, self.history[operation].is_write());
-            match self.actors[actor].role {
-                Role::Script(_) => self.script_ended(actor, &request, None),
-                _ => self.actors[actor].role.ended(&request, None),
+            if let Role::Script(_) = self.actors[actor].role {
+                self.script_ended(actor, &request, None);
+                continue;
             }
+            let one = &mut self.actors[actor];
+            one.role.ended(&request, None, &mut one.pause_dice);
         }
         self.act_later(actor);
     }

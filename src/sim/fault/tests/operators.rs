@@ -25,9 +25,7 @@ fn cluster(standbys: usize) -> World<Node> {
         let host = world.add_host();
         world.start(host);
     }
-    let mut former = Former::new();
-    former.grow(4);
-    let former = world.add_actor(0, Role::Former(former), None);
+    let former = world.add_actor(0, Role::Former(Former::new(4)), None);
     run(&mut world, 20);
     assert!(matches!(&world.actors[former].role, Role::Former(f) if f.is_done()));
     world

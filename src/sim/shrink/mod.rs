@@ -194,7 +194,9 @@ impl Search {
         true
     }
 
-    /// Writes down what was drawn, as far as the failure stays the same.
+    /// Writes down what was drawn, as far as the failure stays the same. A listed fault may take its
+    /// turn a little earlier than a drawn one among what happens within the same microsecond, so that
+    /// some failures need another seed.
     fn freeze(&mut self, report: &Report) {
         let no_faults = |setup: &mut Setup| {
             setup.events.clone_from(&report.course.inflicted);
@@ -206,15 +208,15 @@ impl Search {
             let net = &mut setup.params.net;
             (net.loss_ppm, net.duplicate_ppm, net.tail_ppm) = (0, 0, 0);
         };
-        let all = self.try_change(|setup| {
+        let all = self.try_seeds(|setup| {
             no_faults(setup);
             no_core(setup);
             no_rates(setup);
         });
         if !all {
-            self.try_change(no_faults);
-            self.try_change(no_core);
-            self.try_change(no_rates);
+            self.try_seeds(no_faults);
+            self.try_seeds(no_core);
+            self.try_seeds(no_rates);
         }
     }
 

@@ -15,7 +15,8 @@ use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use doozer::core::node::Node;
-use doozer::sim::run::run;
+use doozer::sim::run::{Report, run};
+use doozer::sim::setup::Setup;
 use serde_json::Value;
 
 /// Fresh seeds when nobody says how many.
@@ -31,6 +32,10 @@ fn number(name: &str) -> Option<u64> {
 fn fresh() -> u64 {
     let passed = SystemTime::now().duration_since(UNIX_EPOCH);
     passed.map_or(0, |passed| passed.as_micros() as u64)
+}
+
+fn run_seed(seed: u64) -> Report {
+    run::<Node>(&Setup::from_seed(seed), (), None)
 }
 
 #[test]
@@ -96,7 +101,7 @@ fn seeds_that_once_failed_break_no_rule() {
     let mut seeds = 0;
     for line in lines {
         let (seed, cause) = line.split_once(' ').expect("a seed and what it found");
-        let report = run::<Node>(seed.parse().expect("a number"), (), None);
+        let report = run_seed(seed.parse().expect("a number"));
         assert!(
             report.violation.is_none(),
             "seed {seed} again ({}): {report:?}",
@@ -110,14 +115,14 @@ fn seeds_that_once_failed_break_no_rule() {
 #[test]
 fn the_same_seed_is_the_same_run_twice_in_one_process() {
     for seed in 0..6 {
-        assert_eq!(run::<Node>(seed, (), None), run::<Node>(seed, (), None));
+        assert_eq!(run_seed(seed), run_seed(seed));
     }
 }
 
 #[test]
 fn the_same_seed_is_the_same_run_in_another_process() {
     for seed in [1_u64, 2, 3] {
-        let here = run::<Node>(seed, (), None);
+        let here = run_seed(seed);
         let seed = seed.to_string();
         let there = Command::new(env!("CARGO_BIN_EXE_doozer-sim"))
             .args(["run", "--seed", &seed])

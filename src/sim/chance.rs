@@ -23,7 +23,7 @@ pub enum What {
     Node,
     /// The clock of a process.
     Clock,
-    /// How a process groups its inputs, and how long it computes.
+    /// How a process groups its inputs.
     Process,
     /// The disk of a process.
     Disk,
@@ -33,22 +33,32 @@ pub enum What {
     Duplicate,
     /// How long a message between processes travels.
     Delay,
-    /// How long a connection takes to be made or to break.
+    /// When a connection is tried again, and how soon it is found broken.
     Dial,
-    /// What a client asks for and when.
+    /// What a client asks for, by the number of the request.
     Client,
     /// How long frames between client and node travel.
     ClientNet,
     /// Which nodes make up the core of the final phase.
     Core,
+    /// Whether a sweep runs the seed twice.
+    Repeat,
+    /// How long a connection takes to be made.
+    Handshake,
+    /// Which clients there are.
+    Crowd,
+    /// What a client likes to ask for.
+    Taste,
+    /// How long a client pauses, and where it goes.
+    Pause,
+    /// Other seeds that a failure is looked for with.
+    Seeds,
     /// What happens to the bytes of a message that is damaged.
     Damage,
     /// What the simulated sockets of the production runtime draw.
     Sockets,
     /// What clients do that mean harm, or know no better.
     Mischief,
-    /// Whether a sweep runs the seed twice.
-    Repeat,
     /// How much of the history is searched.
     Search,
 }

@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use super::chance::Chance;
 use super::check::Violation;
 use super::client::{Role, Writer};
 use super::disk::Manner;
 use super::params::{NetParams, Params, micros};
 use super::run::form;
+use super::setup::Setup;
 use super::world::World;
 use crate::core::env::Time;
 use crate::core::limits::Limits;
@@ -56,13 +56,17 @@ pub struct Figures {
 
 /// Lets this happen to one of so many members.
 pub fn measure(seed: u64, members: usize, trouble: Trouble) -> Result<Figures, Violation> {
-    let mut world: World<Node> = World::with(seed, lan(members, trouble), (), None);
-    form(&mut world)?;
+    let setup = Setup {
+        params: lan(members, trouble),
+        ..Setup::calm(seed)
+    };
+    let mut world: World<Node> = World::new(&setup, (), None);
+    form(&mut world, &setup)?;
     let victim = members - 1;
     for pid in (0..members).filter(|pid| *pid != victim) {
         for _ in 0..WRITERS {
-            let writer = Writer::new(world.actors.len());
-            world.add_actor(Role::Writer(writer), Some(pid));
+            let name = world.actors.len();
+            world.add_actor(name, Role::Writer(Writer::new(name)), Some(pid));
         }
     }
     advance(&mut world, SETTLING)?;
@@ -140,7 +144,7 @@ fn lan(members: usize, trouble: Trouble) -> Params {
         client_tail_ppm: 0,
         think: micros(2_000),
         patience: Duration::from_secs(5),
-        ..Params::draw(&Chance::new(0))
+        ..Params::default()
     }
 }
 

@@ -1,12 +1,15 @@
 //! The seam between the simulator and what it runs: the real node, or a stand-in that tests the
 //! harness itself.
 
+use bytes::Bytes;
+
 use crate::core::consensus::Slot;
 use crate::core::env::{Env, Input};
 use crate::core::id::{NodeId, Rev};
 use crate::core::node::{Config, Node};
 use crate::core::protocol::peer::Digest;
 use crate::core::state::State;
+use crate::core::store::Found;
 
 /// A state machine that behaves as a node.
 pub trait Machine: Sized {
@@ -35,6 +38,10 @@ pub trait Machine: Sized {
     /// The members of each configuration that may decide slots which are not applied here. Empty
     /// where the machine does not show it.
     fn member_sets(&self) -> Vec<Vec<NodeId>>;
+
+    /// The content of a file in the state that is applied here. `None` where there is no such file,
+    /// or the machine does not show it.
+    fn file(&self, path: &str) -> Option<Bytes>;
 
     /// The membership slots, by number, and who holds each. Empty where the machine does not show
     /// it.
@@ -91,6 +98,14 @@ impl Machine for Node {
         let first = state.applied().next();
         let covering = state.epochs().covering(first, first.plus(state.alpha()));
         covering.map(|epoch| epoch.members.clone()).collect()
+    }
+
+    fn file(&self, path: &str) -> Option<Bytes> {
+        let view = self.state()?.store().at(None).ok()?;
+        match view.get_bytes(path.as_bytes()) {
+            Found::File { value, .. } => Some(value.0.clone()),
+            Found::Dir { .. } | Found::Missing => None,
+        }
     }
 
     fn seats(&self) -> Vec<(u64, Option<NodeId>)> {

@@ -41,14 +41,15 @@
 //! clients have gone ([`run`]); one gapless sequence of events ([`check::sequence`]);
 //! linearizability of all operations by their revisions ([`check::linearizability`]) and by a search
 //! that does not look at them ([`check::search`]); exactly-once ([`check::once`]); complete watches
-//! ([`check::watch`]); exact counters and lists ([`check::counters`], [`check::lists`]); locks with
-//! one holder ([`check::locks`]). [`standin`] proves that these checks bite. How long writes take
+//! ([`check::watch`]); nothing retained is said to be forgotten ([`check::edge`]); exact counters and lists ([`check::counters`], [`check::lists`]); locks with
+//! one holder ([`check::locks`]). [`standin`] proves that these checks bite, [`mutants`] that they
+//! find bugs of the node itself. How long writes take
 //! beside a dead or slow member is measured by a scenario of its own ([`latency`]).
 //!
 //! # What is not reached
 //!
-//! Recovery from disk, damaged disks, trimmed history and snapshots of it, more than one cluster
-//! (name service). Damage to a message of a peer that leaves it readable is counted and not handed
+//! Recovery from disk, damaged disks, history bounded by bytes, more than one cluster (name service).
+//! Damage to a message of a peer that leaves it readable is counted and not handed
 //! in, since only the checksum of TCP protects from it.
 //!
 //! Sockets, framing and everything else of the production runtime: that is what [`turmoil`] runs.
@@ -56,20 +57,23 @@
 //! # How to add a fault, a client, a scenario
 //!
 //! A fault is a variant in [`fault`] with an arm in one of its rooms, a kind in [`nemesis`], and a test
-//! of what it does to processes that only listen; a client is a role in [`client`]; a scenario is a
-//! test that builds a [`world::World`], starts processes and actors, and calls `inflict` at the times
-//! it wants instead of pushing `Happening::Strike`.
+//! of what it does to processes that only listen; a client is a role in [`client`] and a task in
+//! [`workload`]. A scenario is a file: `docs/scenarios.md`, [`scenario`]. Whatever is drawn can be told
+//! in a [`setup::Setup`] as well, so that a failure can be written down and shrunk ([`shrink`]).
 
 pub mod chance;
 pub mod check;
 pub mod client;
 pub mod clock;
+
 pub mod disk;
 pub mod fault;
+pub mod files;
 pub mod history;
 pub mod latency;
 pub mod machine;
 pub mod model;
+pub mod mutants;
 pub mod nemesis;
 pub mod net;
 pub mod params;
@@ -78,13 +82,20 @@ pub mod process;
 pub mod queue;
 pub mod repeat;
 pub mod run;
+pub mod scenario;
+pub mod script;
+pub mod setup;
+pub mod shrink;
 pub mod standin;
 pub mod sweep;
 pub mod trace;
+pub mod trouble;
 #[allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
     reason = "runs the production runtime, on sockets and clocks that are simulated"
 )]
 pub mod turmoil;
+pub mod units;
+pub mod workload;
 pub mod world;

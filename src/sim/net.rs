@@ -1,11 +1,13 @@
 //! The network between hosts: how long messages travel, which are lost or doubled, who is cut off
 //! from whom, and the state of each connection.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::chance::{Chance, Dice, What, is_hit};
 use super::params::{NetParams, micros};
 use super::process::{HostId, Pid};
+use super::trouble::{Delayed, Name, Passage, Phase, Troubles};
 use crate::core::env::Time;
 use crate::core::instrument::sometimes;
 
@@ -24,6 +26,22 @@ pub struct Net {
     paths: Vec<Vec<Path>>,
     /// `links[a][b]`: the connection that process `a` opened to process `b`.
     links: Vec<Vec<Link>>,
+    /// Attempts of each process to connect.
+    dials: Vec<u64>,
+    phase: Phase,
+    lost: BTreeSet<Passage>,
+    late: BTreeMap<Passage, u64>,
+    twice: BTreeMap<Passage, u64>,
+    /// What came about.
+    met: Met,
+}
+
+/// Troubles in the order in which they came about.
+#[derive(Debug, Default)]
+struct Met {
+    lost: Vec<Passage>,
+    late: Vec<Delayed>,
+    twice: Vec<Delayed>,
 }
 
 /// The way from one host to another, whatever runs there.
@@ -62,7 +80,7 @@ pub struct Link {
     pub state: State,
     /// How often it has been opened.
     pub epoch: u32,
-    /// Messages sent so far, over all epochs.
+    /// Messages sent in this phase, over all epochs.
     sent: u64,
     /// When the latest message arrives.
     last_arrival: Time,
@@ -89,14 +107,44 @@ pub enum State {
 pub struct Arrivals(pub [Option<Time>; 2]);
 
 impl Net {
-    /// A network without hosts.
-    pub fn new(params: NetParams, chance: Chance) -> Net {
+    /// A network without hosts, on which at least these troubles befall messages.
+    pub fn new(params: NetParams, troubles: &Troubles, chance: Chance) -> Net {
         Net {
             params,
             chance,
             names: Vec::new(),
             paths: Vec::new(),
             links: Vec::new(),
+            dials: Vec::new(),
+            phase: Phase::Forming,
+            lost: troubles.lost.clone(),
+            late: Troubles::by_passage(&troubles.late),
+            twice: Troubles::by_passage(&troubles.twice),
+            met: Met::default(),
+        }
+    }
+
+    /// From now on messages are counted anew.
+    pub fn begin(&mut self, phase: Phase) {
+        self.phase = phase;
+        for link in self.links.iter_mut().flatten() {
+            link.sent = 0;
+        }
+    }
+
+    /// The longest that a message may travel.
+    pub fn longest(&self) -> Duration {
+        let told = self.late.values().chain(self.twice.values()).max();
+        let told = micros(told.copied().unwrap_or_default());
+        self.params.longest() + told
+    }
+
+    /// The troubles so far.
+    pub fn troubles(&self) -> Troubles {
+        Troubles {
+            lost: self.met.lost.iter().copied().collect(),
+            late: self.met.late.iter().copied().collect(),
+            twice: self.met.twice.iter().copied().collect(),
         }
     }
 
@@ -112,6 +160,7 @@ impl Net {
     /// Makes room for a process, whose choices are drawn under the name `who`.
     pub fn add_process(&mut self, who: u64) {
         self.names.push(who);
+        self.dials.push(0);
         self.links.push(Vec::new());
         for (from, row) in self.links.iter_mut().enumerate() {
             for to in row.len()..self.names.len() {
@@ -176,7 +225,19 @@ impl Net {
         let link = &mut self.links[from][to];
         let number = link.sent;
         link.sent += 1;
-        if link.state != State::Up || is_hit(link.loss.at(number), params.loss_ppm) {
+        if link.state != State::Up {
+            return Arrivals([None; 2]);
+        }
+        let passage = Passage::Message {
+            phase: self.phase,
+            from: Name::from(self.names[from]),
+            to: Name::from(self.names[to]),
+            number,
+        };
+        // Choices of different phases have different numbers.
+        let choice = (self.phase as u64) << 40 | number;
+        if is_hit(link.loss.at(choice), params.loss_ppm) || self.lost.contains(&passage) {
+            self.met.lost.push(passage);
             return Arrivals([None; 2]);
         }
         let leaves = match params.bandwidth {
@@ -186,29 +247,79 @@ impl Net {
                 None => return Arrivals([None; 2]),
             },
         };
-        let mut delays = link.delay.within(number);
-        let mut first = leaves + params.delay(&mut delays);
+        let mut delays = link.delay.within(choice);
+        let usual = params.usual_delay(&mut delays);
+        let tail = params.tail(&mut delays);
+        let late = tail.max(told(&self.late, &passage).unwrap_or_default());
+        if late > Duration::ZERO {
+            self.met.late.push(delayed(passage, late));
+        }
+        let mut first = leaves + usual + late;
         if params.ordered {
             first = first.max(link.last_arrival);
             link.last_arrival = first;
         }
-        let doubled = is_hit(link.duplicate.at(number), params.duplicate_ppm);
-        let second = doubled.then(|| leaves + params.delay(&mut delays));
+        let doubled = is_hit(link.duplicate.at(choice), params.duplicate_ppm);
+        let drawn = doubled.then(|| params.delay(&mut delays));
+        let after = told(&self.twice, &passage).or(drawn);
+        if let Some(after) = after {
+            self.met.twice.push(delayed(passage, after));
+        }
+        let second = after.map(|after| leaves + after);
         sometimes!(CopyOvertakes, second.is_some_and(|second| second < first));
         Arrivals([Some(first), second])
+    }
+
+    /// How long a process needs to connect to a host: there and back.
+    pub fn dial(&mut self, from: Pid, host: HostId) -> Duration {
+        let who = self.names[from];
+        let number = self.dials[from];
+        self.dials[from] += 1;
+        let passage = Passage::Dial {
+            from: Name::from(who),
+            to: host as u16,
+            number,
+        };
+        let mut dice = self.chance.dice(What::Handshake, who).within(number);
+        let usual = 2 * self.params.usual_delay(&mut dice);
+        let tail = 2 * self.params.tail(&mut dice);
+        let late = tail.max(told(&self.late, &passage).unwrap_or_default());
+        if late > Duration::ZERO {
+            self.met.late.push(delayed(passage, late));
+        }
+        usual + late
+    }
+}
+
+fn told(list: &BTreeMap<Passage, u64>, passage: &Passage) -> Option<Duration> {
+    list.get(passage).copied().map(micros)
+}
+
+fn delayed(passage: Passage, by: Duration) -> Delayed {
+    Delayed {
+        passage,
+        by_us: by.as_micros() as u64,
     }
 }
 
 impl NetParams {
     /// How long one message travels.
-    pub fn delay(&self, dice: &mut Dice) -> Duration {
+    fn delay(&self, dice: &mut Dice) -> Duration {
+        self.usual_delay(dice) + self.tail(dice)
+    }
+
+    fn usual_delay(&self, dice: &mut Dice) -> Duration {
         let spread = self.delay_spread.as_micros() as u64;
-        let mut delay = dice.below(spread + 1);
-        if self.tail_ppm > 0 && dice.hit(self.tail_ppm) {
-            let power = (1 + dice.draw().trailing_zeros()).min(TAIL_POWER_MAX);
-            delay += spread << power;
+        self.delay_min + micros(dice.below(spread + 1))
+    }
+
+    /// How much longer than usual it travels.
+    fn tail(&self, dice: &mut Dice) -> Duration {
+        if self.tail_ppm == 0 || !dice.hit(self.tail_ppm) {
+            return Duration::ZERO;
         }
-        self.delay_min + micros(delay)
+        let power = (1 + dice.draw().trailing_zeros()).min(TAIL_POWER_MAX);
+        self.delay_spread * (1 << power)
     }
 }
 
@@ -262,10 +373,10 @@ mod tests {
         params.tail_ppm = 0;
         params.bandwidth = 0;
         change(&mut params);
-        let mut net = Net::new(params, chance);
-        for who in 0..2 {
+        let mut net = Net::new(params, &Troubles::default(), chance);
+        for host in 0..2 {
             net.add_host();
-            net.add_process(who);
+            net.add_process(host << 16);
         }
         net.link(0, 1).open(Time(0));
         net

@@ -4,9 +4,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::chance::{Chance, Dice, What};
 use super::disk::Manner;
+use super::files::{limits, sync, tuning, weights};
 use super::net::TAIL_POWER_MAX;
+use super::units::{rate, span};
 use crate::core::consensus::BatchLimits;
 use crate::core::limits::Limits;
 use crate::core::node::Tuning;
@@ -14,48 +18,58 @@ use crate::core::node::Tuning;
 /// How long storms last, in microseconds, from the shortest to the longest. Most bugs need little
 /// time and few operations; a few long runs are there for the others.
 const STORM: (u64, u64) = (60_000, 3_840_000);
-/// Operations of clients in a storm, more or less, times members: each member makes an operation
-/// cost more events.
-const OPERATIONS: (u64, u64) = (250, 4_000);
-
 /// Frames between clients and nodes, in a million, that take much longer than usual.
 const CLIENT_TAIL_PPM: u32 = 20_000;
 
 /// Time that forming a cluster may take on a fast network when nothing fails but single messages.
 const FORMING: Duration = Duration::from_secs(120);
 
+/// More revisions than any run makes.
+const HISTORY_WHOLE: u64 = 1 << 40;
+
 /// Bounds on the unsent answers of one connection in the production runtime, in bytes.
 const UNSENT_SOFT: usize = 1 << 20;
 /// See [`UNSENT_SOFT`].
 const UNSENT_HARD: usize = 256 << 20;
+/// Bound on the open requests of one connection there.
+const REQUESTS_OPEN: usize = 16_384;
 
-/// What one run is made of.
-#[derive(Clone, Debug)]
+/// What one run is made of, apart from its clients.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Params {
     /// Members to be seated, the founder included.
+    #[serde(skip)]
     pub members: usize,
     /// Processes beyond those.
+    #[serde(skip)]
     pub standbys: usize,
     /// How long faults are injected.
+    #[serde(skip)]
     pub storm: Duration,
     /// Silence after which a member is evicted.
+    #[serde(with = "span")]
     pub timeout: Duration,
     /// How often members report.
+    #[serde(with = "span")]
     pub pulse: Duration,
     /// How long a node lets a client wait for the cluster.
+    #[serde(with = "span")]
     pub request_timeout: Duration,
-    /// How nodes batch, and how far ahead configurations are fixed.
-    pub tuning: Tuning,
-    /// The network between processes.
-    pub net: NetParams,
+    /// Revisions of history that nodes retain.
+    pub history_revs: u64,
     /// Time for which a process collects inputs before it handles them as one group.
+    #[serde(with = "span")]
     pub group: Duration,
     /// Time that handling a group takes on a process that is not slow.
+    #[serde(with = "span")]
     pub compute: Duration,
     /// The disks.
+    #[serde(with = "sync", rename = "sync")]
     pub disk: Manner,
     /// Largest deviation of a clock's pace, in millionths.
-    pub drift_ppm: u64,
+    #[serde(with = "rate", rename = "drift")]
+    pub drift_ppm: u32,
     /// Whether clocks begin at different times.
     pub clock_offsets: bool,
     /// Unsent answers of one connection above which a node reads nothing more from it, in bytes.
@@ -64,46 +78,52 @@ pub struct Params {
     pub unsent_hard: usize,
     /// Requests of one connection that a node holds open at most.
     pub requests_open: usize,
-    /// Clients that read and write at random.
-    pub mixed: usize,
-    /// Clients that count.
-    pub counters: usize,
-    /// Clients that append to lists.
-    pub listers: usize,
-    /// Clients that take and free locks.
-    pub lockers: usize,
-    /// Clients that watch.
-    pub watchers: usize,
-    /// Bounds on what clients may ask for.
-    pub limits: Limits,
-    /// Frames between clients and nodes, in a million, that take up to a hundred times longer than
-    /// usual.
+    /// Frames between clients and nodes that take up to a hundred times longer than usual.
+    #[serde(with = "rate", rename = "client_tail")]
     pub client_tail_ppm: u32,
+    /// Bounds on what clients may ask for.
+    #[serde(with = "limits")]
+    pub limits: Limits,
     /// Longest pause of a client between two requests.
+    #[serde(with = "span")]
     pub think: Duration,
     /// Files that the clients of one kind share.
     pub keys: u64,
     /// How long a client waits for an answer before it goes elsewhere.
+    #[serde(with = "span")]
     pub patience: Duration,
-    /// Time between two faults, on average.
+    /// The network between processes.
+    pub net: NetParams,
+    /// How nodes batch, and how far ahead configurations are fixed.
+    #[serde(with = "tuning")]
+    pub tuning: Tuning,
+    /// Time between two drawn faults, on average.
+    #[serde(with = "span")]
     pub fault_gap: Duration,
-    /// How likely each kind of fault is, in the order of [`super::nemesis::KINDS`].
+    /// How likely each kind of fault is drawn, in the order of [`super::nemesis::KINDS`].
+    #[serde(with = "weights", rename = "faults")]
     pub fault_weights: Vec<u64>,
 }
 
 /// The network between processes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct NetParams {
     /// Shortest time that a message travels.
+    #[serde(with = "span", rename = "delay")]
     pub delay_min: Duration,
     /// How much longer it may take, evenly spread.
+    #[serde(with = "span", rename = "spread")]
     pub delay_spread: Duration,
     /// Messages in a million that take far longer: twice the spread with probability 1/2, four
     /// times with 1/4, and so on up to 2^10.
+    #[serde(with = "rate", rename = "tail")]
     pub tail_ppm: u32,
     /// Messages in a million that are lost.
+    #[serde(with = "rate", rename = "loss")]
     pub loss_ppm: u32,
     /// Messages in a million that arrive twice.
+    #[serde(with = "rate", rename = "duplicate")]
     pub duplicate_ppm: u32,
     /// Bytes that a connection carries in a millisecond; 0 if there is no limit.
     pub bandwidth: u64,
@@ -116,9 +136,62 @@ pub struct NetParams {
     /// Each is encoded, for the trace.
     pub decode_every: u64,
     /// Connections in a million that break without telling when the other end dies.
+    #[serde(with = "rate", rename = "half_open")]
     pub half_open_ppm: u32,
     /// Longest time until a connection that carries nothing any more is given up.
+    #[serde(with = "span")]
     pub keepalive: Duration,
+}
+
+/// A calm run: three members on a fast network on which nothing goes wrong.
+impl Default for Params {
+    fn default() -> Params {
+        Params {
+            members: 3,
+            standbys: 0,
+            storm: micros(2_000_000),
+            timeout: micros(1_000_000),
+            pulse: micros(250_000),
+            request_timeout: micros(2_000_000),
+            history_revs: HISTORY_WHOLE,
+            group: micros(0),
+            compute: micros(10),
+            disk: Manner::AtOnce,
+            drift_ppm: 0,
+            clock_offsets: false,
+            unsent_soft: UNSENT_SOFT,
+            unsent_hard: UNSENT_HARD,
+            requests_open: REQUESTS_OPEN,
+            limits: Limits::default(),
+            client_tail_ppm: 0,
+            think: micros(20_000),
+            keys: 4,
+            patience: micros(2_000_000),
+            net: NetParams::default(),
+            tuning: Tuning::default(),
+            fault_gap: micros(100_000),
+            fault_weights: vec![0; super::nemesis::KINDS.len()],
+        }
+    }
+}
+
+/// A fast network on which nothing goes wrong.
+impl Default for NetParams {
+    fn default() -> NetParams {
+        NetParams {
+            delay_min: micros(100),
+            delay_spread: micros(200),
+            tail_ppm: 0,
+            loss_ppm: 0,
+            duplicate_ppm: 0,
+            bandwidth: 0,
+            queue_bytes: 1_000_000,
+            ordered: true,
+            decode_every: 1,
+            half_open_ppm: 0,
+            keepalive: micros(500_000),
+        }
+    }
 }
 
 impl Params {
@@ -127,20 +200,10 @@ impl Params {
         let dice = &mut chance.dice(What::Swarm, 0);
         let members = *dice.pick(&[1, 3, 3, 3, 3, 5, 5, 7]);
         let timeout = micros(dice.magnitude(600_000, 5_000_000));
-        let sometimes = |dice: &mut Dice, most: u64| match dice.below(5) {
-            0 | 1 => 0,
-            _ => 1 + dice.below(most),
-        };
         let net = NetParams::draw(&mut chance.dice(What::Swarm, 1));
         let tuning = draw_tuning(&mut chance.dice(What::Swarm, 3));
         let limits = draw_limits(&mut chance.dice(What::Swarm, 4));
-        let lockers = sometimes(&mut chance.dice(What::Swarm, 5), 4);
         let storm = dice.magnitude(STORM.0, STORM.1);
-        let operations = dice.magnitude(OPERATIONS.0, OPERATIONS.1) / members as u64;
-        let (mixed, counters) = (dice.between(1, 5), sometimes(dice, 3));
-        let (listers, watchers) = (sometimes(dice, 3), sometimes(dice, 3));
-        // Clients that never rest would make long storms many times longer than short ones.
-        let busy = (mixed + counters + listers + lockers) * 2 * storm / operations;
         Params {
             members,
             standbys: dice.below(5) as usize,
@@ -149,6 +212,7 @@ impl Params {
             pulse: micros(dice.between(timeout.as_micros() as u64 / 8, 1_000_000)),
             request_timeout: micros(dice.magnitude(1_000_000, 8_000_000)),
             tuning,
+            history_revs: draw_history(&mut chance.dice(What::Swarm, 5)),
             net,
             group: micros(*dice.pick(&[0, 0, 10, 100, 500])),
             compute: micros(dice.between(2, 40)),
@@ -160,15 +224,10 @@ impl Params {
             clock_offsets: dice.hit(600_000),
             unsent_soft: *dice.pick(&[1, 1_000, UNSENT_SOFT]),
             unsent_hard: *dice.pick(&[10_000, UNSENT_HARD]),
-            requests_open: *dice.pick(&[64, 16_384]),
-            mixed: mixed as usize,
-            counters: counters as usize,
-            listers: listers as usize,
-            lockers: lockers as usize,
-            watchers: watchers as usize,
+            requests_open: *dice.pick(&[64, REQUESTS_OPEN]),
             limits,
             client_tail_ppm: CLIENT_TAIL_PPM,
-            think: micros(dice.magnitude(500, 60_000).max(busy)),
+            think: micros(dice.magnitude(500, 60_000)),
             keys: dice.between(1, 8),
             patience: micros(dice.magnitude(500_000, 10_000_000)),
             fault_gap: micros(dice.magnitude(20_000, 800_000)),
@@ -176,17 +235,23 @@ impl Params {
         }
     }
 
-    /// How long the core may take, once healed, to answer everybody and to agree. Nobody can be
-    /// faster than the messages: on a network where one may travel for a minute, and holds up those
-    /// behind it on its connection, a few of those may lie on the way.
-    pub fn liveness_bound(&self) -> Duration {
-        10 * self.timeout + 10 * self.net.keepalive.max(self.patience) + 4 * self.net.longest()
+    /// How long the core may take, once healed, to answer everybody and to agree. `longest`: the
+    /// longest that a message may travel; nobody can be faster than that: on a network where one may
+    /// take a minute, and holds up those behind it on its connection, a few may lie on the way.
+    pub fn liveness_bound(&self, longest: Duration) -> Duration {
+        10 * self.timeout + 10 * self.net.keepalive.max(self.patience) + 4 * longest
     }
 
     /// How long forming the cluster may take: some dozens of changes, one after the other.
-    pub fn forming_bound(&self) -> Duration {
-        FORMING + 40 * self.net.longest()
+    pub fn forming_bound(&self, longest: Duration) -> Duration {
+        FORMING + 40 * longest
     }
+}
+
+/// Mostly everything, so that every watch can be checked from the beginning. Else a tenth of a usual
+/// run and more, as no turn of a node makes so many revisions.
+fn draw_history(dice: &mut Dice) -> u64 {
+    *dice.pick(&[200, 1_000, HISTORY_WHOLE, HISTORY_WHOLE, HISTORY_WHOLE])
 }
 
 /// Small limits are met by clients that try what lies on both sides of them. The smallest leave
@@ -223,6 +288,7 @@ fn draw_tuning(dice: &mut Dice) -> Tuning {
         writes_open_max: *dice.pick(&[2, 16, usual.writes_open_max, usual.writes_open_max]),
         bytes_open_max: *dice.pick(&[200, 8 << 10, usual.bytes_open_max, usual.bytes_open_max]),
         retained_slots_max: *dice.pick(&[
+            8,
             64,
             256,
             usual.retained_slots_max,

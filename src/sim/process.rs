@@ -67,6 +67,8 @@ pub struct Process<M> {
     pub ready: bool,
     /// How its connections to others behave.
     pub dial_dice: Dice,
+    /// How many inputs its groups have at most.
+    pub group_dice: Dice,
     node_dice: Dice,
 }
 
@@ -110,7 +112,8 @@ impl<M: Machine> Process<M> {
         let mut dice = chance.dice(What::Clock, who);
         let offset = dice.magnitude(1, 1 << 40);
         let shown = Time(if params.clock_offsets { offset } else { 1 });
-        let pace = 1_000_000 + dice.between(0, 2 * params.drift_ppm) - params.drift_ppm;
+        let drift_ppm = u64::from(params.drift_ppm);
+        let pace = 1_000_000 + dice.between(0, 2 * drift_ppm) - drift_ppm;
         Process {
             machine: Some(machine),
             id,
@@ -133,6 +136,7 @@ impl<M: Machine> Process<M> {
             lobby: Vec::new(),
             ready: false,
             dial_dice: chance.dice(What::Dial, who),
+            group_dice: chance.dice(What::Process, who),
             node_dice: chance.dice(What::Node, who),
         }
     }
@@ -167,11 +171,11 @@ impl<M: Machine> Process<M> {
             };
             handled += 1;
             machine.handle(input, &mut env);
-            loopbacks += drain_loopback(machine, id, &mut env);
+            drain_loopback(machine, id, &mut env, &mut loopbacks);
         }
         machine.flush(&mut env);
         while !env.loopback.is_empty() {
-            loopbacks += drain_loopback(machine, id, &mut env);
+            drain_loopback(machine, id, &mut env, &mut loopbacks);
             machine.flush(&mut env);
         }
         self.ready = machine.is_ready();
@@ -179,14 +183,17 @@ impl<M: Machine> Process<M> {
     }
 }
 
-fn drain_loopback<M: Machine>(machine: &mut M, id: NodeId, env: &mut Outlet<'_>) -> usize {
-    let mut count = 0;
+fn drain_loopback<M: Machine>(
+    machine: &mut M,
+    id: NodeId,
+    env: &mut Outlet<'_>,
+    count: &mut usize,
+) {
     while let Some(message) = env.loopback.pop_front() {
-        count += 1;
-        assert!(count < LOOPBACKS_MAX, "{id} talks to itself without end");
+        *count += 1;
+        assert!(*count < LOOPBACKS_MAX, "{id} talks to itself without end");
         machine.handle(Input::Peer { from: id, message }, env);
     }
-    count
 }
 
 /// The `Env` of a simulated process: collects what the machine does.

@@ -2,7 +2,7 @@
 //!
 //! 1. *Forming*, as operators do it: the first process founds the cluster, the others join through
 //!    it, a client creates an empty `/ctl/cal/<n>` for each further member, standbys claim them.
-//! 2. *Storm*: clients work, the nemesis strikes.
+//! 2. *Storm*: clients work, the nemesis strikes, planned events and scripts take their course.
 //! 3. *Core*: a random majority of every configuration in force is healed, with some standbys;
 //!    everything else is frozen as it is, for ever. All open requests on the core must end, each
 //!    node of the core must serve a write (unless it is a standby) and a linearizable read, and all
@@ -14,31 +14,41 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::chance::{Dice, What};
+use super::chance::What;
 use super::check::{
-    Violation, bounds, counters, linearizability, lists, locks, once, revisions, search, sequence,
-    watch,
+    Violation, bounds, counters, edge, linearizability, lists, locks, once, revisions, search,
+    sequence, watch,
 };
-use super::client::{Closer, Former, Increment, Locker, Mixed, Recorder, Role, Style, Watcher};
+use super::client::{Closer, Former, Recorder, Role};
+use super::fault::Event;
 use super::machine::Machine;
 use super::model::Model;
 use super::nemesis::Kind;
 use super::params::micros;
 use super::process::Pid;
+use super::script::{EXPECTED, Script, Step, Watch};
+use super::setup::{Core, Others, Setup};
 use super::trace::Trace;
+use super::trouble::{Phase, Troubles};
 use super::world::{Happening, Narrator, Stats, World};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
 use crate::core::instrument::probe::{self, Hits};
 
+pub use super::world::ENDLESS;
+
 /// How often the progress of a phase is looked at.
 const LOOK: Duration = Duration::from_millis(20);
-/// Events after which a run counts as running away: a hundred times a usual one.
-const EVENTS_MAX: u64 = 20_000_000;
 /// Runs in a million whose whole history is searched.
 const DEEP_PPM: u32 = 30_000;
 /// Revisions that the recorders of all nodes but one read; one node tells all of them.
 const TAIL_REVS: i64 = 100;
+
+/// The names of clients, apart from those of the storm, which count from 1.
+const FORMER: usize = 0;
+const SCRIPTS: usize = 1 << 20;
+const CLOSERS: usize = 2 << 20;
+const RECORDERS: usize = 3 << 20;
 
 /// The liveness property, as a sentence.
 pub const LIVENESS: &str = "a healed core serves everybody and agrees within the bound";
@@ -72,48 +82,67 @@ pub struct Report {
     pub chosen: BTreeMap<Kind, u64>,
     /// The rare situations that came about.
     pub hits: Hits,
+    /// What was drawn in it.
+    pub course: Course,
 }
 
-/// Runs one seed. A panic in the machine is caught and reported like any other broken rule.
-pub fn run<M: Machine>(seed: u64, shared: M::Shared, narrator: Option<Narrator>) -> Report {
-    complete(seed, World::<M>::new(seed, shared, narrator))
+/// What was drawn in a run, as far as a [`Setup`] can tell it instead.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Course {
+    /// When the storm began, in simulated time.
+    pub storm_began: Duration,
+    /// The faults, in order.
+    pub inflicted: Vec<Event>,
+    /// What befell single messages.
+    pub troubles: Troubles,
+    /// Who was healed in the final phase, if it came to that.
+    pub core: Option<Core>,
 }
 
-/// Runs one seed as [`run`] does, and keeps the events of one block of its trace.
-pub fn run_watching<M: Machine>(seed: u64, shared: M::Shared, block: u64) -> Report {
-    let mut world = World::<M>::new(seed, shared, None);
+/// Does one run. A panic in the machine is caught and reported like any other broken rule.
+pub fn run<M: Machine>(setup: &Setup, shared: M::Shared, narrator: Option<Narrator>) -> Report {
+    complete(setup, World::<M>::new(setup, shared, narrator))
+}
+
+/// Does one run as [`run`] does, and keeps the events of one block of its trace.
+pub fn run_watching<M: Machine>(setup: &Setup, shared: M::Shared, block: u64) -> Report {
+    let mut world = World::<M>::new(setup, shared, None);
     world.trace = Trace::watching(block);
-    complete(seed, world)
+    complete(setup, world)
+}
+
+/// Does one run as [`run`] does, and gives it up after so many events: that violates [`ENDLESS`].
+pub fn run_upto<M: Machine>(setup: &Setup, shared: M::Shared, events_max: u64) -> Report {
+    let mut world = World::<M>::new(setup, shared, None);
+    world.events_max = events_max.min(world.events_max);
+    complete(setup, world)
 }
 
 /// Forms a cluster of five members on a quick network that loses nothing, and lets it stand idle for
 /// some simulated time: how much faster than real time is that?
 pub fn idle<M: Machine>(shared: M::Shared, span: Duration) -> Result<(), Violation> {
-    let mut world = World::<M>::new(0, shared, None);
-    world.params.members = 5;
-    world.params.standbys = 0;
-    let net = &mut world.net.params;
-    (net.delay_min, net.delay_spread) = (micros(30), micros(200));
-    (net.loss_ppm, net.duplicate_ppm, net.tail_ppm) = (0, 0, 0);
-    let mut run = Run::new(&mut world);
+    let mut setup = Setup::calm(0);
+    setup.params.members = 5;
+    let mut world = World::<M>::new(&setup, shared, None);
+    let mut run = Run::new(&mut world, &setup);
     run.form()?;
     run.advance(span)
 }
 
-fn complete<M: Machine>(seed: u64, mut world: World<M>) -> Report {
+fn complete<M: Machine>(setup: &Setup, mut world: World<M>) -> Report {
     // What other code of this thread has met before does not belong to this run.
     probe::take();
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let mut run = Run::new(&mut world);
+        let mut run = Run::new(&mut world, setup);
         let result = run.all();
-        (run.excused, run.revisions, run.searched, result)
+        (run.excused, run.revisions, run.searched, run.core, result)
     }));
-    let (excused, revisions, searched, result) = result.unwrap_or_else(|panic| {
+    let (excused, revisions, searched, core, result) = result.unwrap_or_else(|panic| {
         let violation = Violation::new(NO_PANIC, text_of(&*panic));
-        (false, 0, search::Found::default(), Err(violation))
+        (false, 0, search::Found::default(), None, Err(violation))
     });
     Report {
-        seed,
+        seed: setup.seed,
         violation: result.err(),
         excused,
         events: world.trace.events(),
@@ -125,19 +154,18 @@ fn complete<M: Machine>(seed: u64, mut world: World<M>) -> Report {
         stats: world.stats,
         chosen: world.chosen,
         hits: probe::take(),
+        course: Course {
+            storm_began: world.storm_began.since(Time(0)),
+            troubles: world.net.troubles(),
+            inflicted: world.inflicted,
+            core,
+        },
     }
 }
 
 /// Forms the cluster that a world is meant to have, for scenarios.
-pub fn form<M: Machine>(world: &mut World<M>) -> Result<(), Violation> {
-    let run = &mut Run {
-        world,
-        revisions: 0,
-        excused: false,
-        searched: search::Found::default(),
-        sets: Vec::new(),
-    };
-    run.form()
+pub fn form<M: Machine>(world: &mut World<M>, setup: &Setup) -> Result<(), Violation> {
+    Run::new(world, setup).form()
 }
 
 pub(super) fn text_of(panic: &(dyn Any + Send)) -> String {
@@ -148,19 +176,23 @@ pub(super) fn text_of(panic: &(dyn Any + Send)) -> String {
 
 struct Run<'a, M: Machine> {
     world: &'a mut World<M>,
+    setup: &'a Setup,
     revisions: u64,
     excused: bool,
+    core: Option<Core>,
     searched: search::Found,
     /// The members of the configurations that were known when the core was chosen.
     sets: Vec<Vec<NodeId>>,
 }
 
 impl<'a, M: Machine> Run<'a, M> {
-    fn new(world: &'a mut World<M>) -> Run<'a, M> {
+    fn new(world: &'a mut World<M>, setup: &'a Setup) -> Run<'a, M> {
         Run {
             world,
+            setup,
             revisions: 0,
             excused: false,
+            core: None,
             searched: search::Found::default(),
             sets: Vec::new(),
         }
@@ -203,7 +235,7 @@ impl<'a, M: Machine> Run<'a, M> {
     /// go on writing what they are there to write.
     fn nothing_is_left(&mut self) -> Result<(), Violation> {
         self.world.dismiss_clients();
-        let deadline = self.world.now + self.world.params.liveness_bound();
+        let deadline = self.world.now + self.world.liveness_bound();
         let mut busy = self.world.core.clone();
         let in_touch = self.world.alive().all(|pid| busy.contains(&pid));
         loop {
@@ -250,70 +282,122 @@ impl<'a, M: Machine> Run<'a, M> {
         if let Some(violation) = self.world.violation.clone() {
             return Err(violation);
         }
-        if self.world.trace.events() > EVENTS_MAX {
-            let detail = format!("more than {EVENTS_MAX} events");
-            return Err(Violation::new("a run comes to an end", detail));
-        }
         Ok(())
     }
 
     fn form(&mut self) -> Result<(), Violation> {
         let world = &mut *self.world;
+        let deadline = world.now + world.forming_bound();
+        let (members, standbys) = (world.params.members, world.params.standbys);
         let founder = world.add_host();
         world.start(founder);
-        for _ in 1..world.params.members + world.params.standbys {
-            let host = world.add_host();
-            world.start(host);
+        let former = world.add_actor(FORMER, Role::Former(Former::new(1)), None);
+        if self.setup.orderly {
+            for seat in 1..members {
+                self.start_hosts(1);
+                self.seat(former, seat + 1, deadline)?;
+            }
+            self.start_hosts(standbys);
+        } else {
+            self.start_hosts(members - 1 + standbys);
         }
-        let former = Former::new(world.params.members);
-        let actor = world.add_actor(Role::Former(former), None);
-        let deadline = world.now + world.params.forming_bound();
+        self.seat(former, members, deadline)
+    }
+
+    fn start_hosts(&mut self, count: usize) {
+        for _ in 0..count {
+            let host = self.world.add_host();
+            self.world.start(host);
+        }
+    }
+
+    /// Waits until all processes have joined, and so many of them are members.
+    fn seat(&mut self, former: usize, members: usize, deadline: Time) -> Result<(), Violation> {
+        if let Role::Former(role) = &mut self.world.actors[former].role {
+            role.grow(members);
+        }
+        self.world.act_after(former, Duration::ZERO);
         let formed = |world: &World<M>| {
-            let seated = matches!(&world.actors[actor].role, Role::Former(f) if f.is_done());
+            let seated = matches!(&world.actors[former].role, Role::Former(f) if f.is_done());
             seated && world.alive().all(|pid| world.processes[pid].ready)
         };
         self.until(deadline, "the cluster is not formed", formed)
     }
 
     fn storm(&mut self) -> Result<(), Violation> {
-        let world = &mut *self.world;
-        let params = world.params.clone();
-        let mut dice = world.chance.dice(What::Swarm, 2);
-        for name in 0..params.mixed {
-            let mixed = Mixed::new(name, params.keys, params.limits, &mut dice);
-            world.add_actor(Role::Mixed(mixed), None);
+        let (world, setup) = (&mut *self.world, self.setup);
+        world.storm_began = world.now;
+        world.net.begin(Phase::Storm);
+        for client in &setup.clients {
+            let role = client.role(&world.chance, &world.params);
+            let actor = world.add_actor(client.name, role, None);
+            world.actors[actor].limit = client.requests;
         }
-        for (style, count) in [
-            (Style::Count, params.counters),
-            (Style::List, params.listers),
-        ] {
-            for _ in 0..count {
-                let name = world.actors.len();
-                let key = dice.below(params.keys);
-                let increment = Increment::new(style, key, name);
-                world.add_actor(Role::Increment(increment), None);
+        let scripts = self.add_scripts();
+        let world = &mut *self.world;
+        for event in &setup.events {
+            let fault = event.fault.clone();
+            let at = world.now + micros(event.at_us);
+            world.queue.push(at, Happening::Inflict { fault });
+        }
+        world.queue.push(world.now, Happening::Strike { n: 0 });
+        // Simulated time has no fractions of microseconds.
+        let end = micros(world.params.storm.as_micros() as u64);
+        let mut watch = Watch::new(&setup.checks);
+        loop {
+            let now = self.world.now.since(self.world.storm_began);
+            watch.look(now, self.world)?;
+            if now >= end {
+                break;
+            }
+            let next = watch.next(now).unwrap_or(end).min(end);
+            self.advance(next - now)?;
+        }
+        let unfinished = scripts
+            .iter()
+            .find_map(|a| match &self.world.actors[*a].role {
+                Role::Script(script) => script.unfinished(),
+                _ => None,
+            });
+        match unfinished {
+            None => Ok(()),
+            Some(step) => {
+                let detail = format!("{step} has not ended when the storm ends");
+                Err(Violation::new(EXPECTED, detail))
             }
         }
-        for _ in 0..params.lockers {
-            let name = world.actors.len();
-            let locker = Locker::new(dice.below(params.keys), name);
-            world.add_actor(Role::Locker(locker), None);
-        }
-        for _ in 0..params.watchers {
-            let watcher = Watcher::new(&mut dice);
-            world.add_actor(Role::Watcher(watcher), None);
-        }
-        world.storm_began = world.now;
-        world.queue.push(world.now, Happening::Strike { n: 0 });
-        self.advance(params.storm)
     }
 
-    /// A random majority of every configuration that may still decide a slot, and some standbys.
-    /// `None` when no such majority lives.
+    /// Adds a client for each name that has steps.
+    fn add_scripts(&mut self) -> Vec<usize> {
+        let mut scripts: BTreeMap<&str, Vec<Step>> = BTreeMap::new();
+        for step in &self.setup.steps {
+            let steps = scripts.entry(&step.client).or_default();
+            steps.extend(step.repeated());
+        }
+        let scripts = scripts.into_iter().enumerate();
+        let added = scripts.map(|(index, (name, steps))| {
+            let script = Script::new(name, steps);
+            self.world.add_script(SCRIPTS + index, script)
+        });
+        added.collect()
+    }
+
+    /// A random majority of every configuration that may still decide a slot, and some standbys;
+    /// or what the setup says. `None` when no such majority lives.
     fn choose_core(&mut self) -> Option<Vec<Pid>> {
         let world = &*self.world;
         let dice = &mut world.chance.dice(What::Core, 0);
         let sets = world.member_sets();
+        if let Some(told) = &self.setup.core {
+            let on = told.hosts.iter().filter_map(|host| world.process_on(*host));
+            let core: Vec<Pid> = on.collect();
+            let has = |id: &&NodeId| world.by_id.get(id).is_some_and(|pid| core.contains(pid));
+            let is_majority = |set: &Vec<NodeId>| set.iter().filter(has).count() > set.len() / 2;
+            let is_core = sets.iter().all(is_majority);
+            self.sets = sets;
+            return is_core.then_some(core);
+        }
         let mut core = Vec::new();
         for mut set in sets.clone() {
             dice.shuffle(&mut set);
@@ -356,13 +440,22 @@ impl<'a, M: Machine> Run<'a, M> {
         let world = &mut *self.world;
         let mut dice = world.chance.dice(What::Core, 1);
         world.note(usize::MAX, || format!("the core is {core:?}"));
+        let others = match (&self.setup.core, dice.below(3)) {
+            (Some(told), _) => told.others,
+            (None, 0) => Others::Stay,
+            (None, 1) => Others::Die,
+            (None, _) => Others::CutOff,
+        };
+        let hosts = core.iter().map(|pid| world.processes[*pid].host).collect();
+        self.core = Some(Core { hosts, others });
+        world.net.begin(Phase::Core);
         world.heal_core(core);
-        self.freeze_rest(&mut dice);
+        self.freeze_rest(others);
         let world = &mut *self.world;
         for actor in &mut world.actors {
             actor.stopped = true;
         }
-        let deadline = world.now + world.params.liveness_bound();
+        let deadline = world.now + world.liveness_bound();
         let is_idle = |world: &World<M>| {
             let mut actors = world.actors.iter();
             actors.all(|actor| actor.role.is_final() || actor.open.is_empty())
@@ -386,14 +479,14 @@ impl<'a, M: Machine> Run<'a, M> {
         let last = self.last_revision();
         let core = self.world.core.clone();
         let chronicler = *dice.pick(&core);
-        for pid in core {
+        for pid in core.iter().copied() {
             let first = if pid == chronicler {
                 1
             } else {
                 (last - TAIL_REVS).max(1)
             };
             let recorder = Role::Recorder(Recorder::new(first, last));
-            self.world.add_actor(recorder, Some(pid));
+            self.world.add_actor(RECORDERS + pid, recorder, Some(pid));
         }
         let recorded = |world: &World<M>| {
             world.actors.iter().all(|actor| match &actor.role {
@@ -406,25 +499,25 @@ impl<'a, M: Machine> Run<'a, M> {
             "a node of the core does not tell all events",
             recorded,
         )?;
+        self.check_end(&core, deadline)?;
         Ok(last)
     }
 
     /// What is outside the core stays as it is, dies, or is cut off for good.
-    fn freeze_rest(&mut self, dice: &mut Dice) {
+    fn freeze_rest(&mut self, others: Others) {
         let world = &mut *self.world;
-        let fate = dice.below(3);
         let rest: Vec<Pid> = world
             .alive()
             .filter(|pid| !world.core.contains(pid))
             .collect();
         for pid in rest {
             let host = world.processes[pid].host;
-            match fate {
-                0 => {}
-                1 => world.crash(pid),
+            match others {
+                Others::Stay => {}
+                Others::Die => world.crash(pid),
                 // Somebody else has its address.
-                _ if !world.is_listening(pid) => world.crash(pid),
-                _ => {
+                Others::CutOff if !world.is_listening(pid) => world.crash(pid),
+                Others::CutOff => {
                     for other in 0..world.hosts.len() {
                         world.net.cut(host, other);
                         world.net.cut(other, host);
@@ -436,7 +529,20 @@ impl<'a, M: Machine> Run<'a, M> {
 
     fn add_closer(&mut self, pid: Pid) -> usize {
         self.world
-            .add_actor(Role::Closer(Closer::new(pid)), Some(pid))
+            .add_actor(CLOSERS + pid, Role::Closer(Closer::new(pid)), Some(pid))
+    }
+
+    /// What the scenario says of the end comes true in time.
+    fn check_end(&mut self, core: &[Pid], deadline: Time) -> Result<(), Violation> {
+        for check in self.setup.checks.iter().filter(|check| check.is_final()) {
+            while let Some(wrong) = check.wrong(self.world, Some(core)) {
+                if self.world.now >= deadline {
+                    return Err(Violation::new(EXPECTED, format!("at the end: {wrong}")));
+                }
+                self.advance(LOOK)?;
+            }
+        }
+        Ok(())
     }
 
     /// The latest revision that any client has been told.
@@ -463,13 +569,15 @@ impl<'a, M: Machine> Run<'a, M> {
     fn assemble(&mut self, last: i64) -> Result<Model, Violation> {
         let world = &*self.world;
         let is_recorder = |actor: usize| matches!(world.actors[actor].role, Role::Recorder(_));
-        let model = sequence::assemble(&world.history, is_recorder, last)?;
+        let model = sequence::assemble(&world.history, is_recorder, &world.chronicle, last)?;
         self.revisions = model.rev() as u64;
         Ok(model)
     }
 
     fn judge(&self, last: i64, model: &Model) -> Result<(), Violation> {
         let world = &*self.world;
+        let (revs, latest) = (world.params.history_revs as i64, world.chronicle.rev());
+        edge::check(&world.history, model, revs, latest)?;
         let is_watcher = |actor: usize| matches!(world.actors[actor].role, Role::Watcher(_));
         let keys = world.params.keys;
         watch::check(&world.history, is_watcher, model)?;
@@ -503,6 +611,10 @@ fn late_watcher<M: Machine>(world: &World<M>, model: &Model) -> Option<String> {
         let Some((pattern, next)) = watcher.position() else {
             return Some(format!("client {actor} was never told where it is"));
         };
+        if next <= world.chronicle.rev() - world.params.history_revs as i64 {
+            // It is being told that this is too late.
+            return None;
+        }
         let rev = model.first_match(pattern.as_bytes(), next)?;
         Some(format!(
             "client {actor} still waits for {pattern} at rev {rev}"

@@ -6,8 +6,10 @@
     reason = "runs seeds on several threads and tells how long they took"
 )]
 
+mod mutants;
 mod progress;
 mod run;
+mod shrink;
 mod subject;
 mod summary;
 mod sweep;
@@ -27,8 +29,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs one seed: `doozer-sim run --seed 42 --verbose`
+    /// Runs one seed or scenario: `doozer-sim run --seed 42 --verbose`
     Run(run::Options),
+    /// Plants bugs in the node and tells how soon runs find them: `doozer-sim mutants --jobs 2`
+    Mutants(mutants::Mutants),
+    /// Makes a failure small: `doozer-sim shrink --seed 42 --out simulations/corpus/some.toml`
+    Shrink(shrink::Options),
     /// Runs many seeds: `doozer-sim sweep --minutes 10`
     Sweep(sweep::Options),
     /// Runs the production runtime on simulated sockets: `doozer-sim turmoil --seeds 0..50`
@@ -37,7 +43,9 @@ enum Command {
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
+        Command::Mutants(options) => options.run(),
         Command::Run(options) => run::main(&options),
+        Command::Shrink(options) => shrink::main(&options),
         Command::Sweep(options) => sweep::main(&options),
         Command::Turmoil(options) => turmoil::main(&options),
     }

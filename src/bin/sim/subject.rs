@@ -5,6 +5,7 @@ use doozer::core::node::Node;
 use doozer::sim::check::Violation;
 use doozer::sim::repeat;
 use doozer::sim::run::{Report, run, run_watching};
+use doozer::sim::setup::Setup;
 use doozer::sim::standin::{Bug, Shared, Standin};
 use doozer::sim::world::Narrator;
 
@@ -27,26 +28,25 @@ enum Machine {
 }
 
 impl Subject {
-    /// Runs one seed.
-    pub fn run(&self, seed: u64, narrator: Option<Narrator>) -> Report {
+    /// Does one run.
+    pub fn run(&self, setup: &Setup, narrator: Option<Narrator>) -> Report {
         match self.machine {
-            Machine::Node => run::<Node>(seed, (), narrator),
-            machine => run::<Standin>(seed, machine.shared(), narrator),
+            Machine::Node => run::<Node>(setup, (), narrator),
+            machine => run::<Standin>(setup, machine.shared(), narrator),
         }
     }
 
-    /// Whether that is the real node.
-    pub fn is_node(&self) -> bool {
-        self.machine == Machine::Node
+    /// Does a run again; what is wrong if that is another run.
+    pub fn repeat(&self, setup: &Setup, first: &Report) -> Option<Violation> {
+        repeat::compare(first, |block| match self.machine {
+            Machine::Node => run_watching::<Node>(setup, (), block),
+            machine => run_watching::<Standin>(setup, machine.shared(), block),
+        })
     }
 
-    /// Runs a seed again; what is wrong if that is another run.
-    pub fn repeat(&self, first: &Report) -> Option<Violation> {
-        let seed = first.seed;
-        repeat::compare(first, |block| match self.machine {
-            Machine::Node => run_watching::<Node>(seed, (), block),
-            machine => run_watching::<Standin>(seed, machine.shared(), block),
-        })
+    /// Whether it is the real node.
+    pub fn is_node(&self) -> bool {
+        self.machine == Machine::Node
     }
 
     /// The command that runs a failure again.

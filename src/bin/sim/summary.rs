@@ -89,7 +89,7 @@ fn in_milliseconds(seconds: f64) -> f64 {
 }
 
 /// Processor time that this process has used.
-fn cpu_time() -> Duration {
+pub fn cpu_time() -> Duration {
     let used = clock_gettime(ClockId::ProcessCPUTime);
     used.try_into().unwrap_or_default()
 }

@@ -17,6 +17,7 @@ use clap::Args;
 use doozer::sim::probes::REQUIRED_FROM;
 use doozer::sim::repeat;
 use doozer::sim::run::Report;
+use doozer::sim::setup::Setup;
 use doozer::sim::sweep::Totals;
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -174,10 +175,11 @@ impl Sweep<'_> {
             if seed >= self.end {
                 return;
             }
-            let mut report = self.subject.run(seed, None);
+            let setup = Setup::from_seed(seed);
+            let mut report = self.subject.run(&setup, None);
             if repeat::is_repeated(seed) {
                 self.repeated.fetch_add(1, Ordering::Relaxed);
-                report.violation = self.subject.repeat(&report).or(report.violation);
+                report.violation = self.subject.repeat(&setup, &report).or(report.violation);
             }
             if done.send(report).is_err() {
                 return;

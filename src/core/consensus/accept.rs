@@ -5,7 +5,7 @@ use super::{Ballot, Consensus, Lane, Slot};
 use crate::core::durable::Record;
 use crate::core::env::Env;
 use crate::core::id::NodeId;
-use crate::core::instrument::sometimes;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::log::Entry;
 use crate::core::protocol::peer::{Accepted, Message, Promised};
 
@@ -42,7 +42,7 @@ impl Consensus {
                 } else {
                     epoch.has(from)
                 },
-                epoch.has(self.me),
+                epoch.has(self.me) || planted!(StandbyVotesCount),
             );
             // I2: round 0 belongs to the owner, and only the owner brings anything in. The others
             // propose what they have been told in promises.
@@ -61,7 +61,7 @@ impl Consensus {
             }
             let promised = self.window.get(slot).and_then(|state| state.promised);
             match promised {
-                Some(promised) if promised > ballot => {
+                Some(promised) if outbids(promised, ballot) => {
                     sometimes!(OwnerFenced, ballot.round == 0);
                     sometimes!(RevokerFenced, ballot.round > 0);
                     env.send(&[from], Message::Reject { slot, promised }, None);
@@ -80,7 +80,9 @@ impl Consensus {
             .get_mut(slot)
             .expect("I6: only slots of the window are accepted");
         assert!(
-            state.promised.is_none_or(|promised| promised <= ballot),
+            state
+                .promised
+                .is_none_or(|promised| !outbids(promised, ballot)),
             "I4 in slot {slot}"
         );
         let decided = state.offer(ballot, entry, quorum);
@@ -94,7 +96,9 @@ impl Consensus {
                 AcceptsOtherEntry,
                 before.is_some_and(|before| before != entry)
             );
-            state.promised = Some(ballot);
+            if !planted!(AcceptPromisesNothing) {
+                state.promised = Some(ballot);
+            }
             state.accepted = Some((ballot, entry.clone()));
             self.accepted_max = self.accepted_max.max(slot);
             let record = env.record(Record::Accepted {
@@ -170,21 +174,27 @@ impl Consensus {
                 continue;
             }
             match state.promised {
-                Some(promised) if promised > ballot => {
+                Some(promised) if outbids(promised, ballot) && !planted!(PromiseGoesBack) => {
                     sometimes!(RevokersCross);
                     env.send(&[from], Message::Reject { slot, promised }, None);
                     continue;
                 }
                 Some(promised) if promised == ballot => sometimes!(PromiseRepeated),
                 _ => {
-                    state.promised = Some(ballot);
+                    if !planted!(PromiseNotKept) {
+                        state.promised = Some(ballot);
+                    }
                     fresh.push(slot);
                 }
             }
-            promises.push(Promised {
-                slot,
-                accepted: state.accepted.clone(),
-            });
+            let mut accepted = state.accepted.clone();
+            if planted!(PromiseForgetsAccepted) {
+                accepted = None;
+            }
+            if planted!(PromiseForgetsRoundZero) {
+                accepted = accepted.filter(|(ballot, _)| ballot.round > 0);
+            }
+            promises.push(Promised { slot, accepted });
             let is_mine = epoch.owner(slot) == self.me;
             self.on_seen(slot);
             if is_mine && slot >= self.next {
@@ -239,4 +249,15 @@ impl Consensus {
         }
         self.window.get(slot)?.decided.clone()
     }
+}
+
+/// Whether a promise forbids a ballot.
+fn outbids(promised: Ballot, ballot: Ballot) -> bool {
+    if planted!(OwnerIgnoresPromise) && ballot.round == 0 {
+        return false;
+    }
+    if planted!(TiedRoundsBothWin) && ballot.round == promised.round {
+        return false;
+    }
+    promised > ballot
 }

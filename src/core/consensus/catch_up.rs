@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Consensus, Slot};
 use crate::core::env::{Env, Time};
 use crate::core::id::NodeId;
-use crate::core::instrument::sometimes;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::limits::Gauge;
 use crate::core::log::Entry;
 use crate::core::membership::Peers;
@@ -93,6 +93,9 @@ impl Consensus {
             return;
         }
         let message = if first < self.retained.oldest() {
+            if planted!(TruncatedNeverTold) {
+                return;
+            }
             sometimes!(TruncatedAnswered);
             Message::Truncated {
                 oldest: self.retained.oldest(),
@@ -229,6 +232,9 @@ impl Consensus {
     /// Asks anybody who is ahead and was heard lately; not always the same one, who might be the
     /// one that does not answer.
     pub(super) fn ask_somebody(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
+        if planted!(NeverAsks) {
+            return;
+        }
         if self
             .catch_up
             .asked

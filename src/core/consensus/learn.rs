@@ -3,9 +3,9 @@
 use super::{Consensus, Lane, Slot};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
-use crate::core::instrument::sometimes;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::log::{Entry, Seq};
-use crate::core::membership::Epochs;
+use crate::core::membership::{Epochs, MEMBERS_MAX};
 use crate::core::protocol::peer::{Accepted, Digest};
 
 impl Consensus {
@@ -25,13 +25,19 @@ impl Consensus {
             {
                 proposed = proposed.max(Some(own.sent));
             }
-            let epoch = self.epochs.at(slot);
+            let epoch = match planted!(VotesCountByLatest) {
+                true => self.epochs.latest(),
+                false => self.epochs.at(slot),
+            };
             let (member, quorum) = (epoch.index(from), epoch.quorum());
             let Some(state) = self.window.get_mut(slot) else {
                 continue;
             };
             // Standbys do not vote, whatever they say.
-            let Some(member) = member else { continue };
+            let stranger = planted!(StandbyVotesCount).then_some(MEMBERS_MAX);
+            let Some(member) = member.or(stranger) else {
+                continue;
+            };
             if state.decided.is_none()
                 && let Some(entry) = state.vote(ballot, member, quorum)
             {
@@ -161,7 +167,7 @@ impl Consensus {
             for run in &batch.runs {
                 let end = run.first.plus(run.ops.len().saturating_sub(1));
                 let last = last(run.origin);
-                if last < end {
+                if last < end && !planted!(LostNotProposedAgain) {
                     sometimes!(OwnBatchMoved);
                     let next = self.next.max(slot.next());
                     self.backlog.lost(run.origin, slot, next);

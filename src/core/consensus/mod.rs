@@ -34,7 +34,7 @@ use window::Window;
 
 use super::env::{Env, RecordId, Time};
 use super::id::NodeId;
-use super::instrument::sometimes;
+use super::instrument::{planted, sometimes};
 use super::log::{Entry, Seq};
 use super::membership::{Epochs, Peers};
 use super::protocol::peer::Digest;
@@ -125,11 +125,12 @@ impl Consensus {
         epochs: Epochs,
     ) -> Self {
         let fence = applied.next();
+        let reach = if planted!(ActsBeyondWindow) { 2 } else { 1 };
         Consensus {
             me,
             batch,
             epochs,
-            window: Window::new(applied, alpha),
+            window: Window::new(applied, reach * alpha),
             lanes: BTreeMap::new(),
             seen: applied,
             accepted_max: Slot(0),
@@ -240,6 +241,9 @@ impl Consensus {
         self.seen = self.seen.max(applied);
         self.next = self.next.max(applied.next());
         self.own = self.own.split_off(&applied.next());
+        if planted!(JumpForgetsOwn) {
+            self.own.clear();
+        }
         let origins: Vec<NodeId> = self.backlog.origins().collect();
         for origin in origins {
             self.backlog.applied(origin, last(origin));
@@ -247,7 +251,9 @@ impl Consensus {
         }
         self.stall = None;
         self.revocation = None;
-        self.change_epochs(&epochs);
+        if !planted!(JumpKeepsEpochs) {
+            self.change_epochs(&epochs);
+        }
         self.settle(self.window.first(), self.window.last().next());
     }
 

@@ -7,7 +7,7 @@ use super::{Ballot, Consensus, Lane, Own, Slot};
 use crate::core::durable::Record;
 use crate::core::env::{Env, RecordId, Time};
 use crate::core::id::NodeId;
-use crate::core::instrument::sometimes;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::log::{Entry, Op, Run, Seq};
 use crate::core::membership::Peers;
 use crate::core::protocol::peer::Message;
@@ -63,23 +63,23 @@ impl Consensus {
     /// depends on.
     pub(super) fn lane(&mut self, env: &mut impl Env) -> (Option<Lane>, Option<RecordId>) {
         let base = self.fence.max(self.window.first());
-        if base >= self.next {
+        if base >= self.next || planted!(NeverTellsSkips) {
             return (None, None);
         }
         self.reserve(env);
-        let used = self
-            .own
-            .range(base..self.next)
-            .map(|(slot, _)| *slot)
-            .collect();
-        (
-            Some(Lane {
-                base,
-                next: self.next,
-                used,
-            }),
-            self.reserved_at,
-        )
+        let used = self.own.range(base..self.next).map(|(slot, _)| *slot);
+        let mut lane = Lane {
+            base,
+            next: self.next,
+            used: used.collect(),
+        };
+        if planted!(LaneForgetsUsed) {
+            lane.used.clear();
+        }
+        if planted!(LaneReachesTooFar) {
+            lane.next = lane.next.next();
+        }
+        (Some(lane), self.reserved_at)
     }
 
     /// Makes sure that everything below `next` is reserved (I3).
@@ -243,6 +243,9 @@ impl Consensus {
             self.forwarded = None;
             return;
         }
+        if planted!(ForwardsOnce) {
+            return;
+        }
         let late = now >= self.forward_deadline();
         if let Some((owner, _)) = self.forwarded
             && (late || peers.is_silent(owner, now))
@@ -258,13 +261,18 @@ impl Consensus {
 
     pub(super) fn forward_deadline(&self) -> Time {
         match self.forwarded {
-            Some((_, since)) if self.backlog.waits_for(self.me) => since + FORWARD_PATIENCE,
+            Some((_, since)) if self.backlog.waits_for(self.me) && !planted!(ForwardsOnce) => {
+                since + FORWARD_PATIENCE
+            }
             _ => Time::NEVER,
         }
     }
 
     /// Sends own proposals again that have not been decided for long.
     pub(super) fn retransmit(&mut self, now: Time, env: &mut impl Env) {
+        if planted!(NeverRetransmits) {
+            return;
+        }
         let late: Vec<Slot> = self
             .own
             .iter()
@@ -291,6 +299,9 @@ impl Consensus {
     }
 
     pub(super) fn retransmit_deadline(&self) -> Time {
+        if planted!(NeverRetransmits) {
+            return Time::NEVER;
+        }
         self.own.values().map(Own::due).min().unwrap_or(Time::NEVER)
     }
 }

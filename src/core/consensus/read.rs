@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::{Consensus, Slot};
 use crate::core::env::{Env, Time};
 use crate::core::id::NodeId;
-use crate::core::instrument::sometimes;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::limits::Gauge;
 use crate::core::protocol::peer::Message;
 
@@ -66,7 +66,11 @@ struct Asked {
 
 impl Asked {
     fn has_majority(&self) -> bool {
-        self.answered.count_ones() as usize > self.members.len() / 2
+        let needed = match planted!(ReadTrustsOneAnswer) {
+            true => 0,
+            false => self.members.len() / 2,
+        };
+        self.answered.count_ones() as usize > needed
     }
 }
 
@@ -86,6 +90,9 @@ impl Reader {
     }
 
     pub fn deadline(&self) -> Time {
+        if planted!(ReadNeverAsksAgain) {
+            return Time::NEVER;
+        }
         self.questions
             .values()
             .map(Question::due)
@@ -113,6 +120,11 @@ impl Consensus {
     }
 
     pub(super) fn ask_readers(&mut self, now: Time, env: &mut impl Env) {
+        if planted!(ReadJoinsOldQuestion)
+            && let Some(question) = self.reader.questions.values_mut().next()
+        {
+            question.tickets.append(&mut self.reader.waiting);
+        }
         if self.reader.waiting.is_empty() || self.reader.questions.len() >= QUESTIONS_MAX {
             sometimes!(QuestionsFull, !self.reader.waiting.is_empty());
             return;
@@ -156,12 +168,18 @@ impl Consensus {
 
     /// A reader asks up to where something may have been decided.
     pub fn on_where(&self, from: NodeId, question: u64, env: &mut impl Env) {
-        let slot = self.accepted_max.max(self.applied());
+        let mut slot = self.accepted_max.max(self.applied());
+        if planted!(ReadToldApplied) {
+            slot = self.applied();
+        }
         env.send(&[from], Message::At { question, slot }, None);
     }
 
     /// A member answers.
-    pub fn on_at(&mut self, from: NodeId, number: u64, slot: Slot) {
+    pub fn on_at(&mut self, from: NodeId, mut number: u64, slot: Slot) {
+        if planted!(ReadCountsOldAnswers) {
+            number = self.reader.last;
+        }
         let Some(question) = self.reader.questions.get_mut(&number) else {
             return;
         };
@@ -185,7 +203,8 @@ impl Consensus {
         for number in numbers {
             let question = &self.reader.questions[&number];
             let is_answered = question.asked.values().all(Asked::has_majority);
-            if !is_answered || question.max > self.applied() {
+            let is_applied = question.max <= self.applied() || planted!(ReadDoesNotWait);
+            if !is_answered || !is_applied {
                 let revocation = self.revocation.as_ref().filter(|_| is_answered);
                 sometimes!(
                     ReadWaitsForRevocation,
@@ -198,7 +217,7 @@ impl Consensus {
                 .questions
                 .remove(&number)
                 .expect("it was just seen");
-            if self.widen(number, &mut question, env) {
+            if !planted!(ReadAsksOnce) && self.widen(number, &mut question, env) {
                 sometimes!(ReadFindsConfiguration, question.tries > 2);
                 self.reader.questions.insert(number, question);
             } else {
@@ -210,7 +229,7 @@ impl Consensus {
 
     pub(super) fn repeat_questions(&mut self, now: Time, env: &mut impl Env) {
         for (number, question) in &mut self.reader.questions {
-            if now < question.due() {
+            if now < question.due() || planted!(ReadNeverAsksAgain) {
                 continue;
             }
             question.sent = now;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::Slot;
 use super::backlog::weight;
+use crate::core::instrument::planted;
 use crate::core::limits::Gauge;
 use crate::core::log::Entry;
 use crate::core::protocol::peer::Digest;
@@ -68,7 +69,10 @@ impl Retained {
 
     /// Entries from a slot on, as many as fit a message.
     pub fn tail(&self, from: Slot, slots_max: usize, bytes_max: usize) -> Vec<Entry> {
-        let skip = from.0.saturating_sub(self.base.0 + 1) as usize;
+        let mut skip = from.0.saturating_sub(self.base.0 + 1) as usize;
+        if planted!(CatchUpOffByOne) {
+            skip += 1;
+        }
         let mut bytes = 0;
         self.entries
             .iter()

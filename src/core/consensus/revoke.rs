@@ -9,7 +9,7 @@ use super::{Ballot, Consensus, Slot};
 use crate::core::durable::Record;
 use crate::core::env::{Env, Notice, Time};
 use crate::core::id::NodeId;
-use crate::core::instrument::sometimes;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::log::Entry;
 use crate::core::membership::{Peer, Peers, SUSPICION_FLOOR};
 use crate::core::protocol::peer::{Message, Promised};
@@ -167,6 +167,9 @@ impl Consensus {
     }
 
     fn revoke(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
+        if planted!(NeverRevokes) {
+            return;
+        }
         let first = self.window.first();
         let epoch = self.epochs.at(first);
         let owner = epoch.owner(first);
@@ -205,9 +208,11 @@ impl Consensus {
             RevocationRetried,
             before.is_some_and(|answers| answers.proposed)
         );
-        let Some(round) = self.round_max.checked_add(1) else {
-            return;
+        let round = match planted!(RoundNeverGrows) {
+            true => Some(1),
+            false => self.round_max.checked_add(1),
         };
+        let Some(round) = round else { return };
         self.round_max = round;
         let ballot = Ballot {
             round,
@@ -243,9 +248,13 @@ impl Consensus {
         slots: Vec<Promised>,
         env: &mut impl Env,
     ) {
-        let Some(mut revocation) = self.revocation.take_if(|r| r.ballot == ballot) else {
+        let Some(mut revocation) = self
+            .revocation
+            .take_if(|r| r.ballot == ballot || planted!(OldPromisesCount))
+        else {
             return;
         };
+        let ballot = revocation.ballot;
         let mut entries = Vec::new();
         for Promised { slot, accepted } in slots {
             let Some(answers) = revocation.slots.get_mut(&slot) else {
@@ -264,11 +273,18 @@ impl Consensus {
             };
             answers.promised |= 1 << member;
             let best = answers.best.as_ref().map(|(ballot, _)| *ballot);
-            if accepted.as_ref().map(|(ballot, _)| *ballot) > best {
+            let told = accepted.as_ref().map(|(ballot, _)| *ballot);
+            let is_better = match planted!(RevokerTakesLowest) {
+                true => best.is_none() || (told.is_some() && told < best),
+                false => told > best,
+            };
+            if is_better && !planted!(RevokerIgnoresAccepted) {
                 sometimes!(PromisesDiffer, best.is_some());
                 answers.best = accepted;
             }
-            if answers.promised.count_ones() as usize >= epoch.quorum() && !answers.proposed {
+            let quorum = epoch.quorum() - usize::from(planted!(OnePromiseTooFew));
+            let goes_on = !answers.proposed || planted!(TwoEntriesAtOneBallot);
+            if answers.promised.count_ones() as usize >= quorum && goes_on {
                 answers.proposed = true;
                 let adopted = answers.best.as_ref().map(|(_, entry)| entry.clone());
                 let accepted = self.window.get(slot).and_then(|s| s.accepted.as_ref());

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Ballot, Slot};
-use crate::core::instrument::sometimes;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::log::Entry;
 
 /// Ballots whose votes and entries are kept for one slot. More can only be in play when as many
@@ -44,7 +44,11 @@ impl SlotState {
     /// Votes of different ballots never add up.
     pub fn vote(&mut self, ballot: Ballot, member: usize, quorum: usize) -> Option<Entry> {
         let bit = 1 << member;
-        let voters = match self.votes.iter_mut().find(|(voted, _)| *voted == ballot) {
+        let voters = match self
+            .votes
+            .iter_mut()
+            .find(|(voted, _)| *voted == ballot || planted!(BallotsAddUp))
+        {
             Some((_, voters)) => {
                 *voters |= bit;
                 *voters
@@ -54,7 +58,7 @@ impl SlotState {
                 bit
             }
         };
-        if (voters.count_ones() as usize) < quorum {
+        if (voters.count_ones() as usize) < quorum && !planted!(OneVoteDecides) {
             return None;
         }
         let (_, entry) = self.offers.iter().find(|(offered, _)| *offered == ballot)?;
@@ -139,7 +143,8 @@ impl Window {
     /// after it stays: promises must not be forgotten (I4).
     pub fn jump(&mut self, applied: Slot) {
         while self.applied < applied {
-            if applied.0 - self.applied.0 > self.slots.len() as u64 {
+            let ahead = applied.0 - self.applied.0;
+            if ahead > self.slots.len() as u64 || planted!(JumpForgetsPromises) {
                 let alpha = self.slots.len() as u64;
                 *self = Window::new(applied, alpha);
             } else {

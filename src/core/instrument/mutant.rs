@@ -1,24 +1,34 @@
 //! Bugs that can be planted, one at a time, to prove that the simulator finds them.
+//!
+//! A bug is planted in a thread, which runs one simulation at a time. What only a restart from disk
+//! can show is not here: votes, promises, rounds and reservations that are not durable.
 
 use std::cell::Cell;
 use std::fmt;
 
 macro_rules! mutants {
-    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+    ($($class:literal { $($(#[doc = $doc:literal])+ $name:ident,)+ })+) => {
         /// A bug in the logic of the node.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Mutant {
-            $($(#[doc = $doc])+ $name,)+
+            $($($(#[doc = $doc])+ $name,)+)+
         }
 
         impl Mutant {
-            /// All of them.
-            pub const ALL: &'static [Mutant] = &[$(Mutant::$name,)+];
+            /// All of them, by class.
+            pub const ALL: &'static [Mutant] = &[$($(Mutant::$name,)+)+];
+
+            /// What part of the logic is wrong.
+            pub fn class(self) -> &'static str {
+                match self {
+                    $($(Mutant::$name => $class,)+)+
+                }
+            }
 
             /// What is wrong, as a sentence.
             pub fn describe(self) -> &'static str {
                 match self {
-                    $(Mutant::$name => concat!($($doc),+).trim_ascii(),)+
+                    $($(Mutant::$name => concat!($($doc),+).trim_ascii(),)+)+
                 }
             }
         }
@@ -26,14 +36,198 @@ macro_rules! mutants {
 }
 
 mutants! {
-    /// A quorum is half of the members, rounded down.
-    QuorumOfHalf,
-    /// An acceptor promises without telling what it has accepted.
-    PromiseForgetsAccepted,
-    /// A linearizable read trusts the first answer.
-    ReadTrustsOneAnswer,
-    /// Commands that were applied before are applied again.
-    RepeatsApplied,
+    "quorums" {
+        /// A quorum is half of the members, rounded down.
+        QuorumOfHalf,
+        /// A quorum is all members.
+        QuorumOfAll,
+        /// A single vote decides.
+        OneVoteDecides,
+        /// A revoker goes on with one promise fewer than a quorum.
+        OnePromiseTooFew,
+        /// Processes that are not members of a slot's configuration vote, and are counted.
+        StandbyVotesCount,
+    }
+    "ballots" {
+        /// Votes for different ballots are added up.
+        BallotsAddUp,
+        /// An acceptor accepts what an owner proposes whatever it has promised to others.
+        OwnerIgnoresPromise,
+        /// A revoker uses the same round again and again.
+        RoundNeverGrows,
+        /// A ballot of the promised round is as good as the promised one, whoever it belongs to.
+        TiedRoundsBothWin,
+        /// A revoker proposes anew with each further promise, at the same ballot.
+        TwoEntriesAtOneBallot,
+    }
+    "promises" {
+        /// An acceptor promises without telling what it has accepted.
+        PromiseForgetsAccepted,
+        /// An acceptor promises without telling what it has accepted from the slot's owner.
+        PromiseForgetsRoundZero,
+        /// An acceptor promises and does not remember it.
+        PromiseNotKept,
+        /// An acceptor promises a ballot below the one it has promised.
+        PromiseGoesBack,
+        /// Accepting a ballot promises nothing.
+        AcceptPromisesNothing,
+        /// A revoker counts promises that were made to its earlier attempts.
+        OldPromisesCount,
+        /// A revoker skips the slot whatever others have accepted there.
+        RevokerIgnoresAccepted,
+        /// A revoker adopts the entry that was accepted at the lowest ballot.
+        RevokerTakesLowest,
+    }
+    "windows" {
+        /// Nodes act in slots up to twice as far ahead as they may.
+        ActsBeyondWindow,
+        /// A change of configuration governs from the next slot on.
+        ChangeAtOnce,
+        /// A change of configuration governs one slot too early.
+        ChangeOneSlotEarly,
+    }
+    "configurations" {
+        /// A configuration is forgotten one slot too early.
+        PrunesTooEarly,
+        /// Votes are counted by the latest configuration instead of the slot's.
+        VotesCountByLatest,
+        /// One owner is enough for any number of members.
+        OneOwnerIsEnough,
+    }
+    "lanes" {
+        /// A lane statement does not list the slots that were used.
+        LaneForgetsUsed,
+        /// A lane statement gives up one slot too many.
+        LaneReachesTooFar,
+    }
+    "reads" {
+        /// A linearizable read trusts the first answer.
+        ReadTrustsOneAnswer,
+        /// A linearizable read does not wait until what it was told of is applied.
+        ReadDoesNotWait,
+        /// A linearizable read does not ask configurations that it discovers on the way.
+        ReadAsksOnce,
+        /// A linearizable read joins a question that was sent before it arrived.
+        ReadJoinsOldQuestion,
+        /// Who is asked by a reader tells what it has applied, not what it has accepted.
+        ReadToldApplied,
+        /// An answer to an earlier question counts for the latest.
+        ReadCountsOldAnswers,
+        /// Linearizable reads are answered from the own copy.
+        ReadsAreLocal,
+    }
+    "duplicates" {
+        /// Commands that were applied before are applied again.
+        RepeatsApplied,
+        /// Commands are applied though their predecessors are not.
+        GapsApplied,
+        /// The places of all processes but two in their sequences are forgotten.
+        OriginsForgotten,
+        /// When a write has waited for too long, the one after it is emptied.
+        VoidsTheNext,
+        /// What an owner had in a slot that was taken over is not proposed again.
+        LostNotProposedAgain,
+        /// What was forwarded once is not forwarded again.
+        ForwardsOnce,
+        /// Outcomes of other processes' commands answer writes of the same number.
+        AnswersForOthers,
+        /// A write is answered though its client was told that nobody knows.
+        AnswersTwice,
+    }
+    "catch-up" {
+        /// Entries are sent as those of the slots before theirs.
+        CatchUpOffByOne,
+        /// Nobody asks for missing entries.
+        NeverAsks,
+        /// Who asks for entries that are kept no more is not answered.
+        TruncatedNeverTold,
+        /// A piece of a snapshot that does not come is not asked for again.
+        DownloadAsksOnce,
+    }
+    "snapshots" {
+        /// A snapshot does not tell how far the commands of each process have come.
+        SnapshotForgetsOrigins,
+        /// A snapshot is installed without its history.
+        SnapshotLosesHistory,
+        /// A snapshot is handed out though the log does not go on from it any more.
+        SnapshotServedForEver,
+        /// Installing a snapshot forgets own entries in later slots.
+        JumpForgetsOwn,
+        /// Installing a snapshot forgets promises and votes in later slots.
+        JumpForgetsPromises,
+        /// Installing a snapshot does not change the configurations that consensus works with.
+        JumpKeepsEpochs,
+        /// Installing a snapshot wakes no watch.
+        JumpWakesNobody,
+        /// Installing a snapshot leaves watches parked that have missed something.
+        JumpHidesGap,
+        /// Installing a snapshot leaves writes unanswered that it contains.
+        JumpLeavesWritesOpen,
+    }
+    "history" {
+        /// A WAIT from before the retained history is answered from what is retained.
+        WaitIgnoresEdge,
+        /// A read at a revision before the retained history is answered from the oldest retained.
+        ReadIgnoresEdge,
+        /// A read at a revision is answered from the present state.
+        ReadAtRevIsCurrent,
+        /// Half of the history that should be retained is.
+        HistoryTooShort,
+        /// Reads at revisions to come are never answered.
+        FutureReadsForgotten,
+    }
+    "watches" {
+        /// An event wakes only one of those that wait for a pattern.
+        OneWatchPerEvent,
+        /// An event wakes only those whose patterns have the longest literal beginning.
+        WatchLongestOnly,
+        /// Refused writes wake no watch.
+        WatchSkipsRefusals,
+        /// A WAIT begins one revision late.
+        WaitBeginsLate,
+        /// A WAIT begins one revision early.
+        WaitTellsThePast,
+    }
+    "compare-and-set" {
+        /// A revision older than the file's is as good as the file's.
+        StaleRevAccepted,
+        /// A file is created over one that exists.
+        CreateOverwrites,
+        /// A file is deleted whatever its revision.
+        DelIgnoresRev,
+        /// A revision newer than the file's is refused.
+        FutureRevRefused,
+    }
+    "claims" {
+        /// A claim takes a slot that somebody holds.
+        ClaimTakesTaken,
+        /// A claim that comes to nothing is not repeated.
+        ClaimsOnce,
+    }
+    "liveness" {
+        /// A proposal is never sent again.
+        NeverRetransmits,
+        /// Nobody takes the slots of a silent owner over.
+        NeverRevokes,
+        /// Nobody sends heartbeats.
+        NeverBeats,
+        /// Nobody tells which own slots it gives up.
+        NeverTellsSkips,
+        /// A question of a reader is never put again.
+        ReadNeverAsksAgain,
+    }
+    "codec" {
+        /// The last of several votes in a message is lost.
+        CodecLosesVote,
+        /// The last used slot in a lane statement is lost.
+        CodecLosesUsed,
+        /// What a promise tells of an accepted entry is lost.
+        CodecLosesAccepted,
+        /// Of the slot that entries begin with, only the lowest eight bits arrive.
+        CodecCutsSlots,
+        /// Of a client's tag, only the lowest eight bits come back.
+        TagCut,
+    }
 }
 
 impl fmt::Display for Mutant {

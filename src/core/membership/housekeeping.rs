@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::core::consensus::Slot;
 use crate::core::env::Time;
 use crate::core::id::NodeId;
-use crate::core::instrument::sometimes;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::log::{Author, Op, Seq};
 use crate::core::state::{State, node_file};
 use crate::core::store::{Found, Mutation, Path, Value};
@@ -187,6 +187,10 @@ impl Housekeeping {
         if self.claim.is_some_and(|seq| !self.is_done(seq, state)) {
             // It may come to nothing, of which there is no trace in the store.
             self.claim_due = at.now + CLAIM_PAUSE;
+            return;
+        }
+        if planted!(ClaimsOnce) && self.claim.is_some() {
+            self.claim_due = Time::NEVER;
             return;
         }
         let latest = state.epochs().latest();

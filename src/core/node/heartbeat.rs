@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Node, Replica};
 use crate::core::env::{Env, Halt, Time};
 use crate::core::id::NodeId;
-use crate::core::instrument::sometimes;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::membership::{BEAT, BEATS_MISSED, Peers, SILENCES_MAX};
 use crate::core::protocol::peer::{Beat, Message, Silence};
 use crate::core::state::State;
@@ -49,6 +49,9 @@ impl Node {
         self.evidence.forget(|id| !consensus.is_voter(id));
         let silent = silences(state, &self.peers, now);
         for (id, peer) in self.peers.iter().filter(|(_, peer)| peer.linked) {
+            if planted!(NeverBeats) {
+                break;
+            }
             let echo_us = peer.beat.map_or(0, |(sent_us, arrived)| {
                 let held = u64::try_from(now.since(arrived).as_micros()).unwrap_or(u64::MAX);
                 sent_us.saturating_add(held)

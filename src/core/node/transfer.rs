@@ -6,7 +6,7 @@ use super::{Node, Replica};
 use crate::core::consensus::Slot;
 use crate::core::env::{Env, Notice, Time};
 use crate::core::id::NodeId;
-use crate::core::instrument::sometimes;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::limits::Gauge;
 use crate::core::protocol::peer::Message;
 use crate::core::state::{State, StateExport, StateImporter};
@@ -42,7 +42,9 @@ impl Uploads {
         now: Time,
         env: &mut impl Env,
     ) {
-        let goes_on = |export: &StateExport| consensus.has_after(export.at());
+        let goes_on = |export: &StateExport| {
+            consensus.has_after(export.at()) || planted!(SnapshotServedForEver)
+        };
         // Who begins names no slot, which must not pass for the slot before the first.
         let begins = piece == 0;
         let known = |(export, _): &(StateExport, Time)| export.at() == at && !begins;
@@ -135,7 +137,8 @@ impl Download {
         match &self.current {
             Some(Current {
                 asked: Some(asked), ..
-            }) => *asked + REPEAT,
+            }) if !planted!(DownloadAsksOnce) => *asked + REPEAT,
+            Some(Current { asked: Some(_), .. }) => Time::NEVER,
             Some(_) => Time(0),
             None => Time::NEVER,
         }
@@ -161,7 +164,8 @@ impl Node {
         let Some(current) = &mut self.download.current else {
             return;
         };
-        if current.asked.is_none_or(|asked| now >= asked + REPEAT) {
+        let repeats = |asked: Time| now >= asked + REPEAT && !planted!(DownloadAsksOnce);
+        if current.asked.is_none_or(repeats) {
             current.asked = Some(now);
             current.tries += 1;
             let piece = current.importer.due();

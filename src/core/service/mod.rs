@@ -20,12 +20,12 @@ use session::Session;
 use super::consensus::Ticket;
 use super::env::{Env, Time};
 use super::id::{Rev, SessionId};
-use super::instrument::sometimes;
+use super::instrument::{planted, sometimes};
 use super::limits::Limits;
 use super::log::Seq;
 use super::protocol::client::{ErrorCode, Request, Response, Verb};
 use super::state::Outcome;
-use super::store::{Event, Mutation, Refusal, Store, WatchId, Watches};
+use super::store::{Event, EventKind, Mutation, Refusal, Store, WatchId, Watches};
 
 /// Clients and what they wait for.
 #[derive(Clone, Debug)]
@@ -201,7 +201,7 @@ impl Service {
                 LateWriteComesToNothing,
                 is_late && *outcome == Outcome::Nothing
             );
-            if first == seq && !write.abandoned {
+            if first == seq && (!write.abandoned || planted!(AnswersTwice)) {
                 let response = match outcome {
                     Outcome::Done(rev) if write.verb == Verb::Set => Response {
                         rev: Some(rev.0 as i64),
@@ -230,6 +230,9 @@ impl Service {
         let Some(event) = store.event(rev) else {
             return;
         };
+        if planted!(WatchSkipsRefusals) && event.kind == EventKind::Refused {
+            return;
+        }
         let woken = self.watches.wake(event);
         sometimes!(EventWakesSeveral, woken.len() > 1);
         for id in woken {
@@ -243,6 +246,9 @@ impl Service {
 
     /// Answers reads at revisions that have come.
     fn answer_future(&mut self, store: &mut Store, env: &mut impl Env) {
+        if planted!(FutureReadsForgotten) {
+            return;
+        }
         let rev = store.rev();
         while let Some(entry) = self.future.first_entry()
             && *entry.key() <= rev
@@ -262,7 +268,8 @@ impl Service {
     /// is the latest command of this process that is in effect.
     pub fn on_jump(&mut self, before: Rev, last: Seq, store: &mut Store, env: &mut impl Env) {
         let after = store.rev();
-        if !self.parked.is_empty() && before.next() < store.oldest() {
+        let have_missed = before.next() < store.oldest() && !planted!(JumpHidesGap);
+        if !self.parked.is_empty() && have_missed {
             // Nobody knows what they have missed.
             let parked = std::mem::take(&mut self.parked);
             self.watches = Watches::new();
@@ -274,12 +281,15 @@ impl Service {
             }
         }
         let mut rev = before.next();
-        while rev <= after && !self.watches.is_empty() {
+        while rev <= after && !self.watches.is_empty() && !planted!(JumpWakesNobody) {
             sometimes!(WatchCrossesJump);
             self.wake(rev, store, env);
             rev = rev.next();
         }
         self.answer_future(store, env);
+        if planted!(JumpLeavesWritesOpen) {
+            return;
+        }
         while self.writes.front().is_some_and(|(seq, _)| *seq <= last) {
             let (_, write) = self.writes.pop_front().expect("it was just seen");
             if !write.abandoned {
@@ -310,7 +320,12 @@ impl Service {
             if !write.abandoned {
                 sometimes!(WriteTimesOut);
                 write.abandoned = true;
-                expired.commands.push(*seq);
+                let void = if planted!(VoidsTheNext) {
+                    seq.next()
+                } else {
+                    *seq
+                };
+                expired.commands.push(void);
                 late.push((
                     write.session,
                     write.tag,

@@ -12,7 +12,7 @@ use super::{Read, Service, Standing, Task, event_response};
 use crate::core::consensus::Ticket;
 use crate::core::env::Env;
 use crate::core::id::{Rev, SessionId};
-use crate::core::instrument::sometimes;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::protocol::client::{ErrorCode, Request, Response, Verb};
 use crate::core::store::{Glob, Mutation, Path, Store, Unreadable, Value, WatchId};
 
@@ -159,7 +159,13 @@ impl Service {
             Verb::Wait => {
                 needs(request, request.path.is_some() && request.rev.is_some())?;
                 let glob = self.glob(request)?;
-                let from = at_least_one(request.rev.unwrap_or_default());
+                let mut from = at_least_one(request.rev.unwrap_or_default());
+                if planted!(WaitBeginsLate) {
+                    from = from.next();
+                }
+                if planted!(WaitTellsThePast) {
+                    from = Rev(from.0.saturating_sub(1).max(1));
+                }
                 match store.first_event(from, &glob) {
                     Err(_) => Err(refuse(ErrorCode::TooLate)),
                     Ok(Some(event)) => Err(event_response(tag, event)),
@@ -192,7 +198,11 @@ impl Service {
     fn when(&self, request: &Request, store: &Store) -> Result<Next, Response> {
         let Some(rev) = request.rev else {
             let local = request.local.unwrap_or(self.rules.local_reads);
-            return Ok(if local { Next::Answer } else { Next::AskFirst });
+            return Ok(if local || planted!(ReadsAreLocal) {
+                Next::Answer
+            } else {
+                Next::AskFirst
+            });
         };
         let rev = at_least_one(rev);
         match store.at(Some(rev)) {

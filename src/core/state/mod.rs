@@ -10,10 +10,11 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::consensus::Slot;
 use super::id::{NodeId, Rev};
-use super::instrument::sometimes;
+use super::instrument::{planted, sometimes};
 use super::limits::Gauge;
 use super::log::{Author, Entry, Op, Seq};
 use super::membership::{Epoch, Epochs, MEMBERS_MAX, owners_min};
+use super::protocol::client::REV_CLOBBER;
 use super::protocol::peer::Digest;
 use super::store::{Found, HistoryLimits, Mutation, Path, Refusal, Store, Value};
 
@@ -151,12 +152,20 @@ impl State {
                 let origin = run.origin;
                 for (index, op) in run.ops.iter().enumerate() {
                     let seq = run.first.plus(index);
-                    if !seq.follows(self.last(origin)) {
-                        sometimes!(RepeatSuppressed, seq <= self.last(origin));
-                        sometimes!(GapSuppressed, seq > self.last(origin));
+                    let last = self.last(origin);
+                    let mut is_due = seq.follows(last);
+                    if planted!(RepeatsApplied) {
+                        is_due |= seq <= last;
+                    }
+                    if planted!(GapsApplied) {
+                        is_due |= seq > last;
+                    }
+                    if !is_due {
+                        sometimes!(RepeatSuppressed, seq <= last);
+                        sometimes!(GapSuppressed, seq > last);
                         continue;
                     }
-                    self.remember(origin, seq);
+                    self.remember(origin, seq.max(last));
                     let mut each = |store: &mut Store, outcome| {
                         let effect = Effect {
                             origin,
@@ -315,7 +324,7 @@ impl State {
             !vacant && settled && taken_last == Some(file)
         );
         sometimes!(ClaimWhileUnsettled, vacant && !settled);
-        if !vacant
+        if !(vacant || planted!(ClaimTakesTaken))
             || !settled
             || holders.contains(&origin)
             || holders.len() >= MEMBERS_MAX
@@ -324,7 +333,10 @@ impl State {
             return Outcome::Nothing;
         }
         let value = Value(origin.to_string().into());
-        let rev = rev.0 as i64;
+        let mut rev = rev.0 as i64;
+        if planted!(ClaimTakesTaken) {
+            rev = REV_CLOBBER;
+        }
         let done = self.store.apply(&Mutation::Set {
             path: file.clone(),
             value,
@@ -336,7 +348,7 @@ impl State {
 
     fn change_owners(&mut self, expect: Slot, owners: &[NodeId]) -> bool {
         let latest = self.epochs.latest();
-        let start = self.applied.plus(self.alpha);
+        let start = self.change_start();
         if latest.start != expect || latest.start == start {
             sometimes!(OwnersInOneEntry, latest.start == start);
             return false;
@@ -376,13 +388,30 @@ impl State {
             }
         }
         self.epochs
-            .push(Epoch::new(self.applied.plus(self.alpha), members, owners));
+            .push(Epoch::new(self.change_start(), members, owners));
         true
+    }
+
+    /// The first slot that a change of configuration in the slot applied last governs: nobody has
+    /// acted in it so far (I6).
+    fn change_start(&self) -> Slot {
+        if planted!(ChangeAtOnce) {
+            return self.applied.next();
+        }
+        if planted!(ChangeOneSlotEarly) {
+            return self.applied.plus(self.alpha - 1);
+        }
+        self.applied.plus(self.alpha)
     }
 
     fn remember(&mut self, origin: NodeId, last: Seq) {
         let slot = self.applied;
-        if self.origins.len() >= ORIGINS_MAX && !self.origins.contains_key(&origin) {
+        let origins_max = if planted!(OriginsForgotten) {
+            2
+        } else {
+            ORIGINS_MAX
+        };
+        if self.origins.len() >= origins_max && !self.origins.contains_key(&origin) {
             let oldest = self
                 .origins
                 .iter()

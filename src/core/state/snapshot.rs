@@ -11,6 +11,7 @@ use bincode::{Decode, Encode};
 use super::{ORIGINS_MAX, Origin, State};
 use crate::core::consensus::Slot;
 use crate::core::id::NodeId;
+use crate::core::instrument::planted;
 use crate::core::membership::Epochs;
 use crate::core::protocol::peer::Digest;
 use crate::core::store::{Export, HistoryLimits, ImportError, Importer};
@@ -51,7 +52,7 @@ pub struct StateExport {
 impl StateExport {
     /// A snapshot of a state as it is.
     pub fn new(state: &State) -> StateExport {
-        let header = Header {
+        let mut header = Header {
             applied: state.applied,
             alpha: state.alpha,
             epochs: state.epochs.clone(),
@@ -62,6 +63,9 @@ impl StateExport {
                 .map(|(id, origin)| (*id, *origin))
                 .collect(),
         };
+        if planted!(SnapshotForgetsOrigins) {
+            header.origins.clear();
+        }
         let header = bincode::encode_to_vec(&header, CONFIG)
             .expect("a header of ours can always be encoded into memory");
         StateExport {
@@ -108,7 +112,10 @@ pub enum SnapshotError {
 
 impl StateImporter {
     /// Before the first piece.
-    pub fn new(history: HistoryLimits) -> StateImporter {
+    pub fn new(mut history: HistoryLimits) -> StateImporter {
+        if planted!(SnapshotLosesHistory) {
+            history.revs = 1;
+        }
         StateImporter {
             header: None,
             store: Importer::new(history),

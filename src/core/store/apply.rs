@@ -15,7 +15,7 @@ use super::path::Path;
 use super::tree::{Dir, Place};
 use super::view::{View, owned};
 use crate::core::id::Rev;
-use crate::core::instrument::sometimes;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::limits::Gauge;
 use crate::core::protocol::client::{REV_CLOBBER, REV_DIR, REV_MISSING};
 
@@ -166,10 +166,11 @@ impl Store {
             return Err(Unreadable::Future);
         }
         let version = self.version(rev).ok_or(Unreadable::TooLate)?;
-        Ok(View {
-            rev,
-            root: &version.root,
-        })
+        let root = match planted!(ReadAtRevIsCurrent) {
+            true => &self.root,
+            false => &version.root,
+        };
+        Ok(View { rev, root })
     }
 
     /// The `n`-th file that matches at a revision, from 0, in the order of [`View::files`].
@@ -203,15 +204,18 @@ impl Store {
 
     /// The first event at a revision or after it that matches. `None` if it has not come yet.
     pub fn first_event(&self, from: Rev, glob: &Glob) -> Result<Option<&Event>, TooLate> {
-        if from < self.oldest() {
+        if from < self.oldest() && !planted!(WaitIgnoresEdge) {
             return Err(TooLate);
         }
         Ok(self.events(from).find(|event| glob.matches(&event.path)))
     }
 
     fn version(&self, rev: Rev) -> Option<&Version> {
-        let index = rev.0.checked_sub(self.oldest().0)?;
-        self.history.nth(index)
+        let mut index = rev.0.checked_sub(self.oldest().0);
+        if planted!(ReadIgnoresEdge) {
+            index = index.or(Some(0));
+        }
+        self.history.nth(index?)
     }
 
     /// Whether the state permits a mutation. A file below which something is asked for comes
@@ -232,7 +236,20 @@ impl Store {
             Place::File(file) => i64::try_from(file.rev.0).unwrap_or(i64::MAX),
             Place::Dir(_) => REV_DIR,
         };
-        if rev != REV_CLOBBER && rev < found {
+        let mut mismatches = rev < found;
+        if planted!(StaleRevAccepted) {
+            mismatches &= rev <= REV_MISSING;
+        }
+        if planted!(CreateOverwrites) {
+            mismatches &= rev != REV_MISSING;
+        }
+        if planted!(DelIgnoresRev) {
+            mismatches &= is_set;
+        }
+        if planted!(FutureRevRefused) {
+            mismatches |= rev > found;
+        }
+        if rev != REV_CLOBBER && mismatches {
             sometimes!(DeleteFails, !is_set && rev > REV_MISSING);
             sometimes!(CompareFails, is_set && rev > REV_MISSING);
             return Err(Refusal::RevMismatch);

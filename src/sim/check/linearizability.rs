@@ -70,6 +70,10 @@ fn place(
                 return Ok(None);
             }
             if let Some(rev) = request.rev {
+                // Whether it is so is judged elsewhere ([`super::edge`]).
+                if response.error() == Some(ErrorCode::TooLate) {
+                    return Ok(None);
+                }
                 return read_at(request, response, rev, last, model).map(Some);
             }
             let is_local = request.local == Some(true);
@@ -149,7 +153,7 @@ fn place_write(
 
 /// For each revision, the moment before which it cannot have existed: the latest call of a write
 /// that is known to be at or below it.
-fn births(history: &[Operation], model: &Model) -> Vec<u64> {
+pub(super) fn births(history: &[Operation], model: &Model) -> Vec<u64> {
     let mut calls: BTreeMap<(Bytes, Bytes), u64> = BTreeMap::new();
     for operation in history {
         if operation.verb() == Some(Verb::Set) {

@@ -4,9 +4,11 @@
 pub mod acceptors;
 pub mod agreement;
 pub mod bounds;
+pub mod chronicle;
 pub mod configuration;
 pub mod counters;
 pub mod decisions;
+pub mod edge;
 pub mod linearizability;
 pub mod lists;
 pub mod locks;

@@ -1,12 +1,14 @@
 //! All nodes tell the same sequence of events, without a gap, and each event follows from the
 //! rules of the store.
 //!
-//! Recorders read `/**` from each node of the core, revision by revision; the first answer for a
-//! revision is the truth. Other answers to WAIT are compared elsewhere ([`super::watch`]).
+//! The truth is what nodes were seen to apply ([`super::chronicle`]), and the first answer where none
+//! was. Recorders read `/**` from each node of the core, revision by revision. Other answers to WAIT
+//! are compared elsewhere ([`super::watch`]).
 
 use std::collections::BTreeMap;
 
 use super::Violation;
+use super::chronicle::Chronicle;
 use crate::core::protocol::client::{ErrorCode, Response, Verb};
 use crate::sim::history::Operation;
 use crate::sim::model::{Event, Model};
@@ -14,13 +16,15 @@ use crate::sim::model::{Event, Model};
 /// The property, as a sentence.
 pub const PROPERTY: &str = "all nodes tell one gapless sequence of events";
 
-/// The sequence of events that the recorders have read, up to revision `last`.
+/// The sequence of events that was seen and that the recorders have read, up to revision `last`.
 pub fn assemble(
     history: &[Operation],
     is_recorder: impl Fn(usize) -> bool,
+    seen: &Chronicle,
     last: i64,
 ) -> Result<Model, Violation> {
-    let mut events: BTreeMap<i64, Event> = BTreeMap::new();
+    let seen = seen.events().map(|(rev, event)| (rev, event.clone()));
+    let mut events: BTreeMap<i64, Event> = seen.collect();
     for operation in history {
         let Some((_, response)) = &operation.answer else {
             continue;
@@ -29,7 +33,8 @@ pub fn assemble(
             continue;
         }
         if let Some(code) = response.error() {
-            if code == ErrorCode::Other {
+            // Whether it is too late is judged elsewhere ([`super::edge`]).
+            if matches!(code, ErrorCode::Other | ErrorCode::TooLate) {
                 continue;
             }
             let detail = format!("{code} for rev {:?}", operation.request.rev);

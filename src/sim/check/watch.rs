@@ -44,8 +44,13 @@ pub fn check(
         let (Some(Verb::Wait), Some((_, response))) = (operation.verb(), &operation.answer) else {
             continue;
         };
-        // A node that is overloaded or has no copy may say so; the watcher asks again.
-        if response.error() == Some(ErrorCode::Other) {
+        // A node that is overloaded or has no copy may say so; the watcher asks again. Whether it is
+        // too late is judged elsewhere ([`super::edge`]).
+        if let Some(ErrorCode::Other | ErrorCode::TooLate) = response.error() {
+            if response.error() == Some(ErrorCode::TooLate) {
+                // It knows that it has missed something, and begins anew.
+                chains.remove(&operation.client);
+            }
             continue;
         }
         let rev = whole(response).map_err(blame)?;

@@ -7,18 +7,19 @@ mod crowd;
 mod increment;
 mod lock;
 mod mixed;
-mod script;
+mod task;
 
 use bytes::Bytes;
 
 use super::chance::Dice;
+use super::script::Script;
 use crate::core::protocol::client::{Request, Response, Verb};
 
 pub use crowd::{Flood, Operator};
 pub use increment::{Increment, Style, count_of};
 pub use lock::{Locker, holder_of};
 pub use mixed::Mixed;
-pub use script::{Closer, Former, Recorder, Watcher, Writer};
+pub use task::{Closer, Former, From, Recorder, Watcher, Writer};
 
 /// What a client is there for.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub enum Role {
     Closer(Closer),
     /// Reads the whole sequence of events of one node at the end.
     Recorder(Recorder),
+    /// Follows a script; the world lets it act.
+    Script(Script),
     /// Asks for much at once, and leaves.
     Flood(Flood),
     /// Changes something in `/ctl`, once.
@@ -57,6 +60,7 @@ impl Role {
             Role::Watcher(role) => role.next(dice),
             Role::Closer(role) => role.next(),
             Role::Recorder(role) => role.next(),
+            Role::Script(_) => None,
             Role::Flood(role) => role.next(dice),
             Role::Operator(role) => role.next(),
         }
@@ -73,6 +77,7 @@ impl Role {
             Role::Watcher(role) => role.ended(request, response),
             Role::Closer(role) => role.ended(request, response),
             Role::Recorder(role) => role.ended(request, response),
+            Role::Script(role) => role.ended(request, response),
             Role::Flood(role) => role.ended(),
             Role::Operator(role) => role.ended(request, response),
         }
@@ -93,6 +98,7 @@ impl Role {
         match self {
             Role::Closer(_) | Role::Recorder(_) | Role::Watcher(_) => true,
             Role::Former(_)
+            | Role::Script(_)
             | Role::Mixed(_)
             | Role::Increment(_)
             | Role::Locker(_)
@@ -113,7 +119,7 @@ impl Role {
 
     /// Whether its requests may stay open for any length of time.
     pub fn is_patient(&self) -> bool {
-        matches!(self, Role::Watcher(_) | Role::Recorder(_))
+        matches!(self, Role::Watcher(_) | Role::Recorder(_) | Role::Script(_))
     }
 }
 

@@ -6,8 +6,13 @@ use crate::core::protocol::client::{REV_CLOBBER, REV_MISSING, Request, Verb};
 use crate::sim::client::{Flood, Operator, Role, ask, set};
 use crate::sim::machine::Machine;
 use crate::sim::params::micros;
+use crate::sim::process::HostId;
 use crate::sim::world::World;
 
+/// The names of clients that come for one thing, above those of all others.
+const VISITORS: usize = 1 << 32;
+/// More of them than ever come at once.
+const VISITORS_MAX: usize = 1 << 10;
 /// Requests of each client of a storm.
 const STORM_REQUESTS: u64 = 2;
 
@@ -45,19 +50,23 @@ impl<M: Machine> World<M> {
                 }
             }
             Fault::Storm { host, clients } => {
-                for _ in 0..*clients {
-                    self.flood(*host, Flood::new(STORM_REQUESTS, 0));
+                for number in 0..*clients {
+                    self.flood(*host, number, Flood::new(STORM_REQUESTS, 0));
                 }
             }
             Fault::Glutton {
                 host,
                 requests,
                 span_us,
-            } => self.flood(*host, Flood::new(*requests, *span_us)),
+            } => self.flood(*host, 0, Flood::new(*requests, *span_us)),
             Fault::Vacate { slot } => self.operate(*slot, |path| set(path, "", REV_CLOBBER)),
             Fault::AddSlot { slot } => {
                 let request = set(slot_path(*slot), "", REV_MISSING);
-                self.add_actor(Role::Operator(Operator::new(request)), None);
+                self.add_actor(
+                    self.visitor(0),
+                    Role::Operator(Operator::new(request)),
+                    None,
+                );
             }
             Fault::RemoveSlot { slot } => self.operate(*slot, |path| Request {
                 rev: Some(REV_CLOBBER),
@@ -70,13 +79,19 @@ impl<M: Machine> World<M> {
     /// The open connection of a client.
     fn conn_named(&self, client: usize) -> Option<usize> {
         self.open_conns()
-            .find(|conn| self.conns[*conn].actor == client)
+            .find(|conn| self.actors[self.conns[*conn].actor].name == client)
     }
 
-    fn flood(&mut self, host: crate::sim::process::HostId, flood: Flood) {
+    fn flood(&mut self, host: HostId, number: u64, flood: Flood) {
         if let Some(pid) = self.process_on(host) {
-            self.add_actor(Role::Flood(flood), Some(pid));
+            self.add_actor(self.visitor(number), Role::Flood(flood), Some(pid));
         }
+    }
+
+    /// The name of a client that comes now, for one thing: it does not depend on who came before.
+    fn visitor(&self, number: u64) -> usize {
+        let now = self.now.since(self.storm_began).as_micros() as usize;
+        VISITORS + now * VISITORS_MAX + number as usize
     }
 
     /// An operator takes a slot from whoever holds it, unless the cluster could not live on if the
@@ -84,7 +99,11 @@ impl<M: Machine> World<M> {
     fn operate(&mut self, slot: u64, request: impl FnOnce(String) -> Request) {
         if self.may_spare(slot) {
             let request = request(slot_path(slot));
-            self.add_actor(Role::Operator(Operator::new(request)), None);
+            self.add_actor(
+                self.visitor(0),
+                Role::Operator(Operator::new(request)),
+                None,
+            );
         }
     }
 

@@ -18,6 +18,21 @@ use super::world::World;
 
 pub(super) use processes::{Doom, NEVER_TROUBLED};
 
+/// Later than any run ends, in microseconds.
+const NEVER_US: u64 = 1 << 40;
+
+fn never() -> u64 {
+    NEVER_US
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for this shape"
+)]
+fn is_never(us: &u64) -> bool {
+    *us >= NEVER_US
+}
+
 /// Something that goes wrong. Spans are in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fault", rename_all = "kebab-case", deny_unknown_fields)]
@@ -29,20 +44,24 @@ pub enum Fault {
         /// At which point of what it does.
         #[serde(default)]
         moment: Moment,
-        /// When another one starts.
+        /// When another one starts; never unless told.
+        #[serde(default = "never", skip_serializing_if = "is_never")]
         back_us: u64,
-        /// Where that one runs.
-        back_host: HostId,
+        /// Where that one runs: on the same host unless told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        back_host: Option<HostId>,
     },
     /// A process ends as its operator wants it to: what it has said is still delivered, and all its
     /// connections are closed. Another one joins some time later.
     Stop {
         /// Where the process runs.
         host: HostId,
-        /// When another one starts.
+        /// When another one starts; never unless told.
+        #[serde(default = "never", skip_serializing_if = "is_never")]
         back_us: u64,
-        /// Where that one runs.
-        back_host: HostId,
+        /// Where that one runs: on the same host unless told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        back_host: Option<HostId>,
     },
     /// A further process starts, if nothing runs on the host.
     Start {
@@ -287,9 +306,15 @@ pub struct Event {
 
 impl<M: Machine> World<M> {
     /// Does one fault. Those that name a host on which nothing runs do nothing to it.
-    pub(super) fn inflict(&mut self, fault: &Fault) {
+    pub(super) fn inflict(&mut self, fault: Fault) {
         self.note(usize::MAX, || format!("fault: {fault:?}"));
         self.stats.faults += 1;
+        let at_us = self.now.since(self.storm_began).as_micros() as u64;
+        self.befall(&fault);
+        self.inflicted.push(Event { at_us, fault });
+    }
+
+    fn befall(&mut self, fault: &Fault) {
         match fault {
             Fault::Crash { .. }
             | Fault::Stop { .. }

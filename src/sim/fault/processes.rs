@@ -45,7 +45,8 @@ impl<M: Machine> World<M> {
                 back_host,
                 ..
             } => {
-                let (moment, back_us, back_host) = (*moment, *back_us, *back_host);
+                let (moment, back_us) = (*moment, *back_us);
+                let back_host = back_host.unwrap_or(*host);
                 let doom = Doom {
                     moment,
                     back_us,
@@ -63,7 +64,7 @@ impl<M: Machine> World<M> {
             } => {
                 if self.may_lose(pid) {
                     self.stop(pid);
-                    self.start_later(*back_us, *back_host);
+                    self.start_later(*back_us, back_host.unwrap_or(*host));
                 }
             }
             Fault::Takeover { span_us, .. } => {

@@ -102,7 +102,7 @@ impl<M: Machine> World<M> {
             host,
             moment,
             back_us,
-            back_host,
+            back_host: Some(back_host),
         };
         match kind {
             Kind::Crash => Some(crash(Moment::Now)),
@@ -113,12 +113,12 @@ impl<M: Machine> World<M> {
                 host,
                 moment: Moment::Now,
                 back_us: dice.between(0, 1_000),
-                back_host: host,
+                back_host: Some(host),
             }),
             Kind::Stop => Some(Fault::Stop {
                 host,
                 back_us,
-                back_host,
+                back_host: Some(back_host),
             }),
             Kind::StandbyGoes => {
                 let id = self.processes[victim].id;
@@ -126,7 +126,7 @@ impl<M: Machine> World<M> {
                 (!is_member).then_some(Fault::Stop {
                     host,
                     back_us: dice.magnitude(1_000_000, 60_000_000),
-                    back_host,
+                    back_host: Some(back_host),
                 })
             }
             _ => Some(Fault::Takeover {
@@ -282,7 +282,8 @@ impl<M: Machine> World<M> {
     fn draw_client(&self, kind: Kind, victim: Pid, dice: &mut Dice) -> Option<Fault> {
         let host = self.processes[victim].host;
         let span_us = dice.magnitude(2_000, 4_000_000);
-        let clients: Vec<usize> = self.open_conns().map(|c| self.conns[c].actor).collect();
+        let clients = self.open_conns().map(|c| self.conns[c].actor);
+        let clients: Vec<usize> = clients.map(|a| self.actors[a].name).collect();
         if clients.is_empty() {
             return None;
         }

@@ -49,6 +49,8 @@
 //! | `RemoveSlot` | an operator deletes a slot |
 //! | `Mend` | all cuts, clogs and lags end |
 
+use crate::sim::files::kebab;
+
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the table above tells what each does")]
@@ -150,3 +152,10 @@ pub const KINDS: [Kind; 46] = [
     Kind::RemoveSlot,
     Kind::Mend,
 ];
+
+impl Kind {
+    /// Its name in files.
+    pub fn name(self) -> String {
+        kebab(&format!("{self:?}"))
+    }
+}

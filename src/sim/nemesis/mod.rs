@@ -8,7 +8,6 @@ mod draw;
 mod kind;
 
 use super::chance::What;
-use super::fault::Event;
 use super::machine::Machine;
 use super::params::micros;
 use super::process::Pid;
@@ -42,9 +41,7 @@ impl<M: Machine> World<M> {
         let Some(fault) = self.draw_fault(*kind, victim, &mut dice) else {
             return;
         };
-        let at_us = self.now.since(self.storm_began).as_micros() as u64;
         *self.chosen.entry(*kind).or_default() += 1;
-        self.inflict(&fault);
-        self.inflicted.push(Event { at_us, fault });
+        self.inflict(fault);
     }
 }

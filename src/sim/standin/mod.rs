@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::chance::is_hit;
 use super::machine::{Machine, View};
 use super::model::{Event, Model};
@@ -204,6 +206,11 @@ impl Machine for Standin {
             std::str::from_utf8(&id).ok()?.parse().ok()
         });
         vec![members.collect()]
+    }
+
+    fn file(&self, path: &str) -> Option<Bytes> {
+        let log = self.shared.log.borrow();
+        log.file(path.as_bytes(), self.applied).map(|file| file.1)
     }
 
     /// Its membership is not replicated state: no operator may touch it.

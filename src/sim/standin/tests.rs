@@ -4,12 +4,13 @@ use crate::sim::check::{
 };
 use crate::sim::repeat;
 use crate::sim::run::{LIVENESS, NO_PANIC, Report, run, run_watching};
+use crate::sim::setup::Setup;
 
 /// Seeds within which a planted bug must be found. Most are found by the first or second.
 const SEEDS: u64 = 30;
 
 fn standin(seed: u64, bug: Bug) -> Report {
-    run::<Standin>(seed, Shared::new(bug), None)
+    run::<Standin>(&Setup::from_seed(seed), Shared::new(bug), None)
 }
 
 #[test]
@@ -36,7 +37,9 @@ fn the_same_seed_is_the_same_run_and_another_is_not() {
 #[test]
 fn an_order_that_no_seed_decides_is_found_and_named() {
     let leaky = |seed| {
-        let again = |block| run_watching::<Standin>(seed, Shared::new(Bug::HashOrder), block);
+        let again = |block| {
+            run_watching::<Standin>(&Setup::from_seed(seed), Shared::new(Bug::HashOrder), block)
+        };
         repeat::compare(&standin(seed, Bug::HashOrder), again)
     };
     let violation = (0..SEEDS).find_map(leaky);
@@ -49,7 +52,8 @@ fn an_order_that_no_seed_decides_is_found_and_named() {
 #[test]
 fn a_run_without_a_leak_equals_its_repetition() {
     for seed in 0..5 {
-        let again = |block| run_watching::<Standin>(seed, Shared::new(Bug::None), block);
+        let again =
+            |block| run_watching::<Standin>(&Setup::from_seed(seed), Shared::new(Bug::None), block);
         assert_eq!(repeat::compare(&standin(seed, Bug::None), again), None);
     }
 }

@@ -22,6 +22,7 @@ use crate::core::env::Time;
 use crate::core::instrument::probe;
 use crate::core::limits::Limits;
 use crate::sim::chance::{Chance, What};
+use crate::sim::check::chronicle::Chronicle;
 use crate::sim::check::{
     Violation, counters, linearizability, lists, once, revisions, search, sequence, watch,
 };
@@ -29,7 +30,7 @@ use crate::sim::client::{Closer, Former, Increment, Mixed, Recorder, Role, Style
 use crate::sim::machine::Machine as _;
 use crate::sim::model::Model;
 use crate::sim::process::Pid;
-use crate::sim::run::{LIVENESS, NO_PANIC, Report};
+use crate::sim::run::{Course, LIVENESS, NO_PANIC, Report};
 use crate::sim::world::Narrator;
 
 /// The step of the simulation. What happens within one happens at one time, host by host.
@@ -100,6 +101,7 @@ pub fn run(seed: u64, narrator: Option<Narrator>) -> Report {
         stats,
         chosen: BTreeMap::new(),
         hits: probe::take(),
+        course: Course::default(),
     }
 }
 
@@ -233,7 +235,8 @@ impl Run<'_> {
             }
         }
         for _ in 0..params.watchers {
-            let watcher = Watcher::new(&mut dice);
+            let (pattern, from) = Watcher::draw(&mut dice);
+            let watcher = Watcher::new(pattern, from);
             stage.add_actor(Part::Role(Role::Watcher(watcher)), None);
         }
         stage.add_actor(Part::Operator(Operator::new(params.members)), None);
@@ -321,7 +324,9 @@ impl Run<'_> {
             let actors = self.stage.actors.borrow();
             let is_recorder =
                 |actor: usize| matches!(actors[actor].part, Part::Role(Role::Recorder(_)));
-            sequence::assemble(&self.stage.history.borrow(), is_recorder, last)?
+            let history = self.stage.history.borrow();
+            // Nodes are not looked into; recorders ask for everything.
+            sequence::assemble(&history, is_recorder, &Chronicle::default(), last)?
         };
         // Watchers may sit on connections that broke in the storm.
         let bound = WATCH_PATIENCE * self.stage.params.patience + PEER_DEADLINE;

@@ -202,8 +202,7 @@ impl<M: Machine> World<M> {
         if self.processes[from].host == host || !self.processes[from].dialing.insert(host) {
             return;
         }
-        let dice = &mut self.processes[from].dial_dice;
-        let delay = 2 * self.net.params.delay(dice);
+        let delay = self.net.dial(from, host);
         self.queue
             .push(self.now + delay, Happening::Dial { from, host });
     }

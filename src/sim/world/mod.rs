@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::chance::{Chance, Dice, What};
+use super::chance::{Chance, What};
 use super::check::Violation;
+use super::check::chronicle::Chronicle;
 use super::check::observer::Observer;
 use super::clock::Clock;
 use super::fault::{Doom, Event, Fault, NEVER_TROUBLED};
@@ -20,7 +21,8 @@ use super::net::{Net, State};
 use super::params::{Params, micros};
 use super::process::{HostId, Pid, Process};
 use super::queue::Queue;
-use super::trace::Trace;
+use super::setup::Setup;
+use super::trace::{Kind as Mark, Trace};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
@@ -34,10 +36,10 @@ pub use sessions::{Actor, Conn};
 /// Where a narration of the run goes, a line at a time.
 pub type Narrator = fn(fmt::Arguments<'_>);
 
-/// Revisions of history that nodes keep: more than any run makes, so that every watch can be
-/// checked from the beginning.
-const HISTORY_REVS: u64 = 1 << 40;
-/// Bytes of history that nodes keep, for the same reason.
+/// Events after which a run counts as running away: a hundred times a usual one.
+const EVENTS_MAX: u64 = 4_000_000;
+
+/// Bytes of history that nodes keep: more than any run makes.
 const HISTORY_BYTES: u64 = 1 << 40;
 
 /// Everything in one run.
@@ -80,19 +82,26 @@ pub struct World<M: Machine> {
     pub storm_began: Time,
     /// The faults so far, in order.
     pub inflicted: Vec<Event>,
+    /// Revisions that scripts remember.
+    pub labels: BTreeMap<String, i64>,
     /// Until when each process may be taken for dead, and rightly.
     pub(super) troubled_until: Vec<Time>,
+    /// Events after which the run is given up.
+    pub events_max: u64,
+    /// The longest that a message may travel while nobody is healed.
+    longest: Duration,
     /// Whether each host lets new connections in.
     pub(super) doors: Vec<Door>,
     /// Clients that do not reach some host, until some time.
     client_cuts: Vec<(usize, HostId, Time)>,
     shared: M::Shared,
     listening: Vec<Option<Pid>>,
+    /// The events as they were applied.
+    pub(super) chronicle: Chronicle,
     observer: Observer,
     effects: Vec<super::process::Effect>,
     buffer: Vec<u8>,
     frame: bytes::BytesMut,
-    turn_dice: Dice,
 }
 
 /// What happens to attempts to connect to a host.
@@ -235,6 +244,13 @@ pub enum Happening {
         /// The client.
         actor: usize,
     },
+    /// A step of a script must have ended.
+    Deadline {
+        /// The client.
+        actor: usize,
+        /// The number of the step.
+        step: usize,
+    },
     /// A request arrives at a node.
     Asked {
         /// The connection.
@@ -252,23 +268,15 @@ pub enum Happening {
 }
 
 impl<M: Machine> World<M> {
-    /// An empty world, made of what the seed says.
-    pub fn new(seed: u64, shared: M::Shared, narrator: Option<Narrator>) -> World<M> {
-        let params = Params::draw(&Chance::new(seed));
-        World::with(seed, params, shared, narrator)
-    }
-
-    /// An empty world, made of this.
-    pub fn with(
-        seed: u64,
-        params: Params,
-        shared: M::Shared,
-        narrator: Option<Narrator>,
-    ) -> World<M> {
-        let chance = Chance::new(seed);
+    /// An empty world for a run.
+    pub fn new(setup: &Setup, shared: M::Shared, narrator: Option<Narrator>) -> World<M> {
+        let chance = Chance::new(setup.seed);
+        let params = setup.params.clone();
+        let net = Net::new(params.net.clone(), &setup.troubles, chance);
         World {
-            net: Net::new(params.net.clone(), chance),
-            turn_dice: chance.dice(What::Process, 0),
+            events_max: EVENTS_MAX,
+            longest: net.longest(),
+            net,
             params,
             chance,
             now: Time(0),
@@ -287,11 +295,13 @@ impl<M: Machine> World<M> {
             narrator,
             storm_began: Time(0),
             inflicted: Vec::new(),
+            labels: BTreeMap::new(),
             troubled_until: Vec::new(),
             doors: Vec::new(),
             client_cuts: Vec::new(),
             shared,
             listening: Vec::new(),
+            chronicle: Chronicle::default(),
             observer: Observer::default(),
             effects: Vec::new(),
             buffer: Vec::new(),
@@ -380,7 +390,7 @@ impl<M: Machine> World<M> {
             ro_secret: Vec::new(),
             pulse: self.params.pulse,
             timeout: self.params.timeout,
-            history_revs: HISTORY_REVS,
+            history_revs: self.params.history_revs,
             history_bytes: HISTORY_BYTES,
             local_reads: false,
             request_timeout: self.params.request_timeout,
@@ -480,6 +490,10 @@ impl<M: Machine> World<M> {
     /// Lets everything happen that happens up to a time, or until a rule is found broken.
     pub fn run_until(&mut self, until: Time) {
         while self.violation.is_none() {
+            if self.trace.events() > self.events_max {
+                let detail = format!("more than {} events", self.events_max);
+                return self.accuse(Violation::new(ENDLESS, detail));
+            }
             let Some((now, happening)) = self.queue.pop(until) else {
                 self.now = until;
                 return;
@@ -505,6 +519,7 @@ impl<M: Machine> World<M> {
             Happening::Broken { from, to, epoch } => self.on_broken(from, to, epoch),
             Happening::Act { actor } => self.on_act(actor),
             Happening::Impatient { actor } => self.on_impatient(actor),
+            Happening::Deadline { actor, step } => self.on_deadline(actor, step),
             Happening::Asked { conn, what } => self.on_asked(conn, what),
             Happening::Answered { conn, response } => self.on_answered(conn, response),
             Happening::Rejoin { host, was } => self.on_rejoin(host, was),
@@ -533,7 +548,10 @@ impl<M: Machine> World<M> {
             Happening::Clog { links, until } => self.clog(&links, until),
             Happening::Doomed { pid, doom } => self.on_doomed(pid, doom),
             Happening::Strike { n } => self.strike(n),
-            Happening::Inflict { fault } => self.inflict(&fault),
+            Happening::Inflict { fault } => {
+                self.trace.add(self.now, 0, Mark::Fault, 0);
+                self.inflict(fault);
+            }
         }
     }
 
@@ -620,6 +638,17 @@ impl<M: Machine> World<M> {
         }
     }
 
+    /// How long the core may take, once healed; see [`Params::liveness_bound`]. To be asked before
+    /// it is healed.
+    pub fn liveness_bound(&self) -> Duration {
+        self.params.liveness_bound(self.longest)
+    }
+
+    /// How long forming the cluster may take.
+    pub fn forming_bound(&self) -> Duration {
+        self.params.forming_bound(self.longest)
+    }
+
     /// Reports that a rule was broken, unless one was before.
     pub fn accuse(&mut self, violation: Violation) {
         if self.violation.is_none() {
@@ -659,7 +688,7 @@ pub(super) fn show_request(request: &Request) -> String {
 }
 
 /// A short text for an answer.
-pub(super) fn show_response(response: &Response) -> String {
+pub(in crate::sim) fn show_response(response: &Response) -> String {
     let path = response.path.as_deref().map(String::from_utf8_lossy);
     let value = response.value.as_deref().unwrap_or_default();
     let value = String::from_utf8_lossy(&value[..value.len().min(40)]);
@@ -675,6 +704,9 @@ pub(super) fn show_response(response: &Response) -> String {
         response.len
     )
 }
+
+/// The property that no run goes on for ever, as a sentence.
+pub const ENDLESS: &str = "a run comes to an end";
 
 /// How soon something follows that takes no time worth modelling.
 const AT_ONCE: Duration = micros(1);

@@ -21,24 +21,39 @@ use crate::sim::trace::{Kind, digest};
 
 /// A client.
 pub struct Actor {
+    /// The number under which its choices are drawn.
+    pub name: usize,
     /// What it is there for.
     pub role: Role,
     /// The only node that it talks to, if there is one.
     pub pinned: Option<Pid>,
     /// Whether it has been told to stop.
     pub stopped: bool,
+    /// How many requests it makes at most.
+    pub limit: Option<u64>,
     /// Whether it has gone, whatever it wanted.
     gone: bool,
     /// Its requests that wait for an answer, by tag.
     pub open: BTreeMap<i32, usize>,
-    conn: Option<usize>,
+    /// Its connection, if it has one.
+    pub(in crate::sim) conn: Option<usize>,
+    /// Requests so far.
+    asked: u64,
     dice: Dice,
+    pause_dice: Dice,
     net_dice: Dice,
     scheduled: bool,
     /// When it loses patience with what it asked last.
     impatient_at: Time,
     /// Whether the queue holds an event for that.
     waits: bool,
+}
+
+impl Actor {
+    /// Whether it may ask for one thing more now.
+    fn may_ask(&self) -> bool {
+        self.open.len() < self.role.window() && self.limit.is_none_or(|limit| self.asked < limit)
+    }
 }
 
 /// A connection of a client to a node.
@@ -79,6 +94,9 @@ pub enum ToNode {
     Close,
 }
 
+/// Clients in a million that go elsewhere when a node cannot do what they want.
+const LEAVES_PPM: u32 = 700_000;
+
 /// Shortest and longest pause before a client connects again, or asks again after an error.
 const RETRY: (u64, u64) = (1_000, 100_000);
 
@@ -87,17 +105,22 @@ const FRAME_DELAY_MAX: u64 = 20_000;
 
 impl<M: Machine> World<M> {
     /// Adds a client that begins at once.
-    pub fn add_actor(&mut self, role: Role, pinned: Option<Pid>) -> usize {
+    pub fn add_actor(&mut self, name: usize, role: Role, pinned: Option<Pid>) -> usize {
         let actor = self.actors.len();
+        let who = name as u64;
         self.actors.push(Actor {
+            name,
             role,
             pinned,
             stopped: false,
+            limit: None,
             gone: false,
             open: BTreeMap::new(),
             conn: None,
-            dice: self.chance.dice(What::Client, actor as u64),
-            net_dice: self.chance.dice(What::ClientNet, actor as u64),
+            asked: 0,
+            dice: self.chance.dice(What::Client, who),
+            pause_dice: self.chance.dice(What::Pause, who),
+            net_dice: self.chance.dice(What::ClientNet, who),
             scheduled: false,
             impatient_at: Time::NEVER,
             waits: false,
@@ -128,15 +151,16 @@ impl<M: Machine> World<M> {
         self.actors[actor].conn.map(|conn| &self.conns[conn])
     }
 
-    fn act_after(&mut self, actor: usize, pause: Duration) {
+    /// Lets a client act after some time, unless it is about to anyway.
+    pub(in crate::sim) fn act_after(&mut self, actor: usize, pause: Duration) {
         if !self.actors[actor].scheduled {
             self.actors[actor].scheduled = true;
             self.queue.push(self.now + pause, Happening::Act { actor });
         }
     }
 
-    fn act_later(&mut self, actor: usize) {
-        let pause = self.actors[actor].dice.magnitude(RETRY.0, RETRY.1);
+    pub(in crate::sim) fn act_later(&mut self, actor: usize) {
+        let pause = self.actors[actor].pause_dice.magnitude(RETRY.0, RETRY.1);
         self.act_after(actor, micros(pause));
     }
 
@@ -145,6 +169,9 @@ impl<M: Machine> World<M> {
         one.scheduled = false;
         if one.gone || (one.stopped && !one.role.is_final()) {
             return;
+        }
+        if let Role::Script(_) = one.role {
+            return self.on_act_script(actor);
         }
         if one.role.is_over() {
             if let Some(conn) = one.conn {
@@ -159,11 +186,12 @@ impl<M: Machine> World<M> {
                 None => return self.act_later(actor),
             },
         };
-        while self.actors[actor].open.len() < self.actors[actor].role.window() {
+        while self.actors[actor].may_ask() {
             let one = &mut self.actors[actor];
-            let Some(request) = one.role.next(&mut one.dice) else {
+            let Some(request) = one.role.next(&mut one.dice.within(one.asked)) else {
                 break;
             };
+            one.asked += 1;
             self.issue(actor, conn, request);
         }
     }
@@ -181,10 +209,10 @@ impl<M: Machine> World<M> {
         if candidates.is_empty() {
             return None;
         }
-        Some(*self.actors[actor].dice.pick(&candidates))
+        Some(*self.actors[actor].pause_dice.pick(&candidates))
     }
 
-    fn open_conn(&mut self, actor: usize, pid: Pid) -> usize {
+    pub(in crate::sim) fn open_conn(&mut self, actor: usize, pid: Pid) -> usize {
         let conn = self.conns.len();
         self.conns.push(Conn {
             actor,
@@ -226,8 +254,9 @@ impl<M: Machine> World<M> {
     }
 
     fn is_client_cut(&self, actor: usize, host: HostId) -> bool {
+        let name = self.actors[actor].name;
         let mut cuts = self.client_cuts.iter();
-        cuts.any(|(one, there, until)| (*one, *there) == (actor, host) && *until > self.now)
+        cuts.any(|(one, there, until)| (*one, *there) == (name, host) && *until > self.now)
     }
 
     fn send_to_node(&mut self, conn: usize, what: ToNode) {
@@ -249,9 +278,14 @@ impl<M: Machine> World<M> {
         })
     }
 
-    fn issue(&mut self, actor: usize, conn: usize, mut request: Request) {
+    /// The tag of the next request.
+    pub(in crate::sim) fn next_tag(&self) -> i32 {
+        i32::try_from(self.history.len()).expect("runs are shorter than the space of tags")
+    }
+
+    pub(in crate::sim) fn issue(&mut self, actor: usize, conn: usize, mut request: Request) {
         let operation = self.history.len();
-        let tag = i32::try_from(operation).expect("runs are shorter than the space of tags");
+        let tag = self.next_tag();
         request.tag = Some(tag);
         self.frame.clear();
         encode_frame(&request, &mut self.frame);
@@ -380,11 +414,17 @@ impl<M: Machine> World<M> {
         one.answer = Some((self.trace.events(), response.clone()));
         one.ended = Some(self.now);
         let request = one.request.clone();
+        if let Role::Script(_) = self.actors[actor].role {
+            return self.script_ended(actor, &request, Some(&response));
+        }
         let one = &mut self.actors[actor];
-        one.role.ended(&request, Some(&response), &mut one.dice);
+        one.role
+            .ended(&request, Some(&response), &mut one.pause_dice);
         match response.error() {
             Some(ErrorCode::Readonly | ErrorCode::Other) => {
-                if self.actors[actor].pinned.is_none() {
+                let one = &mut self.actors[actor];
+                // Who stays would notice an answer that comes after all.
+                if one.pinned.is_none() && one.pause_dice.hit(LEAVES_PPM) {
                     self.leave(conn);
                 }
                 self.act_later(actor);
@@ -393,7 +433,7 @@ impl<M: Machine> World<M> {
             _ if self.actors[actor].role.is_patient() => self.act_after(actor, Duration::ZERO),
             _ => {
                 let most = self.params.think.as_micros() as u64;
-                let think = self.actors[actor].dice.below(most + 1);
+                let think = self.actors[actor].pause_dice.below(most + 1);
                 self.act_after(actor, micros(think));
             }
         }
@@ -481,7 +521,8 @@ impl<M: Machine> World<M> {
         for conn in open {
             let one = &mut self.conns[conn];
             let host = self.processes[one.pid].host;
-            if !clients.contains(&one.actor) || !hosts.contains(&host) || one.hole {
+            if !clients.contains(&self.actors[one.actor].name) || !hosts.contains(&host) || one.hole
+            {
                 continue;
             }
             if span > self.net.params.keepalive {
@@ -494,9 +535,9 @@ impl<M: Machine> World<M> {
     }
 
     /// A client leaves its node: what is open has an unknown outcome.
-    pub(crate) fn leave(&mut self, conn: usize) {
+    pub(in crate::sim) fn leave(&mut self, conn: usize) {
         let actor = self.conns[conn].actor;
-        if self.actors[actor].dice.hit(300_000) {
+        if self.actors[actor].pause_dice.hit(300_000) {
             self.send_to_node(conn, ToNode::HalfClose);
         }
         self.send_to_node(conn, ToNode::Close);
@@ -514,8 +555,12 @@ impl<M: Machine> World<M> {
                 matches!(self.actors[actor].role, Role::Watcher(_))
             );
             sometimes!(WriteOutcomeUnknown, self.history[operation].is_write());
+            if let Role::Script(_) = self.actors[actor].role {
+                self.script_ended(actor, &request, None);
+                continue;
+            }
             let one = &mut self.actors[actor];
-            one.role.ended(&request, None, &mut one.dice);
+            one.role.ended(&request, None, &mut one.pause_dice);
         }
         self.act_later(actor);
     }

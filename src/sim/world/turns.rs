@@ -4,6 +4,7 @@ use super::{AT_ONCE, Happening, World};
 use crate::core::env::{Halt, Input, RecordId, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
+use crate::core::node::Node;
 use crate::core::protocol::client::encode_frame;
 use crate::sim::chance::Dice;
 use crate::sim::check::Violation;
@@ -41,7 +42,7 @@ impl<M: Machine> World<M> {
             return;
         }
         self.release_synced(pid);
-        let most = self.group_limit();
+        let most = group_limit(&mut self.processes[pid].group_dice);
         let mut effects = std::mem::take(&mut self.effects);
         let process = &mut self.processes[pid];
         let was_ready = process.ready;
@@ -75,14 +76,6 @@ impl<M: Machine> World<M> {
         }
     }
 
-    fn group_limit(&mut self) -> usize {
-        let dice: &mut Dice = &mut self.turn_dice;
-        match dice.below(4) {
-            0 => dice.between(1, GROUP_INPUTS_MAX) as usize,
-            _ => GROUP_INPUTS_MAX as usize,
-        }
-    }
-
     fn after_turn(&mut self, pid: Pid, has_more: bool) {
         self.arm_timer(pid);
         if has_more {
@@ -113,6 +106,9 @@ impl<M: Machine> World<M> {
         let Some(machine) = &process.machine else {
             return;
         };
+        if let Some(state) = machine.node().and_then(Node::state) {
+            self.chronicle.note(state.store());
+        }
         let Some(view) = machine.view() else { return };
         self.trace
             .add(self.now, pid, Kind::State, view.digest.0 ^ view.applied.0);
@@ -262,5 +258,13 @@ impl<M: Machine> World<M> {
                 self.send(pid, &outgoing, self.now);
             }
         }
+    }
+}
+
+/// How many inputs the next group of a process has at most.
+fn group_limit(dice: &mut Dice) -> usize {
+    match dice.below(4) {
+        0 => dice.between(1, GROUP_INPUTS_MAX) as usize,
+        _ => GROUP_INPUTS_MAX as usize,
     }
 }

@@ -5,6 +5,7 @@
     reason = "the accessor that prost derives for the field `len` tells no size of its own"
 )]
 
+use crate::core::instrument::planted;
 use bytes::Bytes;
 
 /// `flags` of an answer to WAIT and WALK: the file was set.
@@ -204,7 +205,10 @@ impl ErrorCode {
 
 impl Response {
     /// An empty answer to the request with this tag.
-    pub fn to(tag: Option<i32>) -> Response {
+    pub fn to(mut tag: Option<i32>) -> Response {
+        if planted!(TagCut) {
+            tag = tag.map(|tag| tag & 0xff);
+        }
         Response {
             tag,
             ..Response::default()
@@ -214,9 +218,8 @@ impl Response {
     /// A refusal.
     pub fn refuse(tag: Option<i32>, code: ErrorCode) -> Response {
         Response {
-            tag,
             err_code: Some(code as i32),
-            ..Response::default()
+            ..Response::to(tag)
         }
     }
 

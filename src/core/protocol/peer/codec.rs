@@ -63,6 +63,8 @@ pub fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
     } else {
         decode_claiming::<MESSAGE_BYTES_MAX>(bytes)?
     };
+    #[cfg(feature = "sim")]
+    let message = damage::damage(message);
     match bytes.len() - used {
         0 => Ok(message),
         trailing => Err(DecodeError::Trailing(trailing)),
@@ -75,5 +77,7 @@ fn decode_claiming<const CLAIM_MAX: usize>(
     bincode::decode_from_slice(bytes, config::<CLAIM_MAX>())
 }
 
+#[cfg(feature = "sim")]
+mod damage;
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::event::Event;
 use super::glob::Glob;
 use crate::core::id::Rev;
-use crate::core::instrument::sometimes;
+use crate::core::instrument::{planted, sometimes};
 
 /// One parked WAIT. The number is its owner's, who uses it once at a time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -94,11 +94,14 @@ impl Watches {
                 self.exact.remove(path);
             }
         }
-        let lengths: Vec<usize> = self
+        let mut lengths: Vec<usize> = self
             .lengths
             .range(..=path.len())
             .map(|(len, _)| *len)
             .collect();
+        if planted!(WatchLongestOnly) {
+            lengths.drain(..lengths.len().saturating_sub(1));
+        }
         for len in lengths {
             let literal = path.get(..len).unwrap_or(path);
             let Some(patterns) = self.wild.get_mut(literal) else {
@@ -156,5 +159,8 @@ fn take_ready(waiting: &mut Waiting, rev: Rev, woken: &mut Vec<WatchId>) {
     {
         waiting.pop_first();
         woken.push(id);
+        if planted!(OneWatchPerEvent) {
+            break;
+        }
     }
 }

@@ -4,7 +4,9 @@ use crate::sim::client::{Flood, Role};
 /// A client that sends a number of requests to one process, and takes answers at once.
 fn client(scene: &mut Scene, pid: Pid, requests: u64) -> usize {
     let role = Role::Flood(Flood::new(requests, 0));
-    scene.world.add_actor(role, Some(pid))
+    scene
+        .world
+        .add_actor(scene.world.actors.len(), role, Some(pid))
 }
 
 fn count(scene: &mut Scene, pid: Pid, is_it: impl Fn(&Input) -> bool) -> usize {

@@ -9,6 +9,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::core::consensus::Slot;
 use crate::core::durable::Record;
 use crate::core::env::{Env, Input, Time};
@@ -21,6 +23,7 @@ use crate::sim::fault::Fault;
 use crate::sim::machine::{Machine, View};
 use crate::sim::params::micros;
 use crate::sim::process::{Outgoing, Pid};
+use crate::sim::setup::Setup;
 use crate::sim::world::{Happening, World};
 
 /// How long connections take to be made at the beginning.
@@ -88,10 +91,6 @@ impl Machine for Listener {
         None
     }
 
-    fn node(&self) -> Option<&Node> {
-        None
-    }
-
     /// One configuration of all that ever started.
     fn member_sets(&self) -> Vec<Vec<NodeId>> {
         vec![self.shared.ids.borrow().clone()]
@@ -99,6 +98,14 @@ impl Machine for Listener {
 
     fn seats(&self) -> Vec<(u64, Option<NodeId>)> {
         Vec::new()
+    }
+
+    fn node(&self) -> Option<&Node> {
+        None
+    }
+
+    fn file(&self, _path: &str) -> Option<Bytes> {
+        None
     }
 }
 
@@ -120,7 +127,7 @@ impl Scene {
     fn with(hosts: usize, disk: Manner) -> Scene {
         let shared = Shared::default();
         let log = Rc::clone(&shared.log);
-        let mut world = World::new(1, shared, None);
+        let mut world = World::new(&Setup::calm(1), shared, None);
         let params = &mut world.params;
         params.group = Duration::ZERO;
         params.compute = micros(10);
@@ -164,7 +171,7 @@ impl Scene {
         let text = serde_json::to_string(&fault).expect("a fault can be written");
         let read: Fault = serde_json::from_str(&text).expect("a fault can be read");
         assert_eq!(read, fault);
-        self.world.inflict(&fault);
+        self.world.inflict(fault);
     }
 
     fn say(&mut self, from: Pid, to: Pid, number: u64) {

@@ -8,11 +8,12 @@ use crate::sim::client::{Former, Role};
 use crate::sim::fault::{Fault, Moment};
 use crate::sim::nemesis::{KINDS, Kind};
 use crate::sim::params::{Params, micros};
+use crate::sim::setup::Setup;
 use crate::sim::world::World;
 
 /// Four members and as many standbys as asked for, on a calm network.
 fn cluster(standbys: usize) -> World<Node> {
-    let mut world: World<Node> = World::new(1, (), None);
+    let mut world: World<Node> = World::new(&Setup::calm(1), (), None);
     let net = &mut world.net.params;
     net.delay_min = micros(200);
     net.delay_spread = Duration::ZERO;
@@ -24,7 +25,7 @@ fn cluster(standbys: usize) -> World<Node> {
         let host = world.add_host();
         world.start(host);
     }
-    let former = world.add_actor(Role::Former(Former::new(4)), None);
+    let former = world.add_actor(0, Role::Former(Former::new(4)), None);
     run(&mut world, 20);
     assert!(matches!(&world.actors[former].role, Role::Former(f) if f.is_done()));
     world
@@ -51,15 +52,15 @@ fn the_slot_of_a_dead_member_is_vacated_and_a_standby_takes_it() {
     let (_, dead) = seats(&world)[1];
     let dead = dead.expect("somebody holds it");
     let host = world.processes[world.by_id[&dead]].host;
-    world.inflict(&Fault::Crash {
+    world.inflict(Fault::Crash {
         host,
         moment: Moment::Now,
         back_us: 100_000_000,
-        back_host: host,
+        back_host: Some(host),
     });
     run(&mut world, 5);
     assert_eq!(seats(&world)[1].1, Some(dead));
-    world.inflict(&Fault::Vacate { slot: 1 });
+    world.inflict(Fault::Vacate { slot: 1 });
     run(&mut world, 5);
     let successor = seats(&world)[1].1.expect("somebody took it");
     assert_ne!(successor, dead);
@@ -68,11 +69,11 @@ fn the_slot_of_a_dead_member_is_vacated_and_a_standby_takes_it() {
 #[test]
 fn slots_are_added_and_removed() {
     let mut world = cluster(2);
-    world.inflict(&Fault::AddSlot { slot: 4 });
+    world.inflict(Fault::AddSlot { slot: 4 });
     run(&mut world, 5);
     assert_eq!(seats(&world).len(), 5);
     assert!(seats(&world)[4].1.is_some(), "a standby takes it");
-    world.inflict(&Fault::RemoveSlot { slot: 2 });
+    world.inflict(Fault::RemoveSlot { slot: 2 });
     run(&mut world, 5);
     assert_eq!(seats(&world).len(), 4);
     let sets = world.member_sets();
@@ -83,13 +84,13 @@ fn slots_are_added_and_removed() {
 fn nobody_is_removed_whose_loss_the_cluster_would_not_survive() {
     let mut world = cluster(0);
     for host in [0, 1] {
-        world.inflict(&Fault::Pause {
+        world.inflict(Fault::Pause {
             host,
             span_us: 1_000,
         });
     }
     let actors = world.actors.len();
-    world.inflict(&Fault::RemoveSlot { slot: 3 });
+    world.inflict(Fault::RemoveSlot { slot: 3 });
     assert_eq!(world.actors.len(), actors);
 }
 

@@ -8,14 +8,16 @@ fn crash(host: usize, moment: Moment) -> Fault {
         host,
         moment,
         back_us: 5_000,
-        back_host: host,
+        back_host: Some(host),
     }
 }
 
 /// Gives a process something to do.
 fn request(scene: &mut Scene, pid: Pid) {
     let role = Role::Operator(Operator::new(ask(Verb::Rev, "/")));
-    scene.world.add_actor(role, Some(pid));
+    scene
+        .world
+        .add_actor(scene.world.actors.len(), role, Some(pid));
 }
 
 #[test]
@@ -94,7 +96,7 @@ fn a_polite_end_is_told_at_once_and_a_crash_not_always() {
             true => Fault::Stop {
                 host,
                 back_us,
-                back_host,
+                back_host: Some(back_host),
             },
             false => crash(0, Moment::Now),
         });

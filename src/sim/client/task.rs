@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::{ask, get, set};
 use crate::core::protocol::client::{ErrorCode, REV_CLOBBER, REV_MISSING, Request, Response, Verb};
 use crate::sim::chance::Dice;
@@ -22,6 +24,11 @@ impl Former {
             created: 0,
             seated: 0,
         }
+    }
+
+    /// From now on there are to be this many members, the founder included.
+    pub fn grow(&mut self, members: usize) {
+        self.members = members;
     }
 
     /// Whether every slot is taken.
@@ -83,13 +90,15 @@ impl Writer {
 
 /// Revisions that a watcher of the future looks ahead at most.
 const AHEAD_MAX: u64 = 200;
+/// How much further a watcher tries when history does not reach back as far as it wants.
+const BEYOND: i64 = 40;
 
 /// Follows a pattern from some revision on: each WAIT begins right after the last answer, whatever
 /// node it goes to. Sometimes it asks for the revision beside it: an answer that tells of one with
 /// a match, before the WAIT was answered, would be a gap.
 #[derive(Debug)]
 pub struct Watcher {
-    pattern: &'static str,
+    pattern: String,
     from: From,
     /// The revision from which it has seen nothing; unknown until it has asked where it is.
     next: Option<i64>,
@@ -100,8 +109,9 @@ pub struct Watcher {
 }
 
 /// Where a watch begins, as seen from the revision of that moment.
-#[derive(Clone, Copy, Debug)]
-enum From {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum From {
     /// With the first revision of all.
     Beginning,
     /// In this many millionths of the past.
@@ -116,8 +126,19 @@ impl Watcher {
     /// Requests that it has open at a time.
     pub const WINDOW: usize = 2;
 
-    /// A watcher with a pattern of its own.
-    pub fn new(dice: &mut Dice) -> Watcher {
+    /// Follows a pattern from some revision on.
+    pub fn new(pattern: String, from: From) -> Watcher {
+        Watcher {
+            pattern,
+            from,
+            next: None,
+            open: (false, false),
+            may_ask: false,
+        }
+    }
+
+    /// What a watcher follows, and from where on.
+    pub fn draw(dice: &mut Dice) -> (String, From) {
         let pattern = *dice.pick(&[
             "/**", "/r/*", "/r/**", "/count/*", "/*/0", "/ctl/**", "/r/?", "/r/0",
         ]);
@@ -128,18 +149,12 @@ impl Watcher {
             4 => From::Future(1),
             _ => From::Future(1 + dice.below(AHEAD_MAX)),
         };
-        Watcher {
-            pattern,
-            from,
-            next: None,
-            open: (false, false),
-            may_ask: false,
-        }
+        (pattern.to_owned(), from)
     }
 
     /// What it follows, and the revision from which it has seen nothing, once it has begun.
-    pub fn position(&self) -> Option<(&'static str, i64)> {
-        Some((self.pattern, self.next?))
+    pub fn position(&self) -> Option<(&str, i64)> {
+        Some((&self.pattern, self.next?))
     }
 
     pub(super) fn next(&mut self, dice: &mut Dice) -> Option<Request> {
@@ -150,7 +165,7 @@ impl Watcher {
                 let rev = Some(next);
                 Some(Request {
                     rev,
-                    ..ask(Verb::Wait, self.pattern)
+                    ..ask(Verb::Wait, self.pattern.clone())
                 })
             }
             ((_, false), next) if self.may_ask || next.is_none() => {
@@ -172,9 +187,11 @@ impl Watcher {
             true => self.open.0 = false,
             false => self.open.1 = false,
         }
-        let Some(rev) = response.and_then(|response| response.rev) else {
-            return;
-        };
+        let Some(response) = response else { return };
+        if is_wait && response.error() == Some(ErrorCode::TooLate) {
+            self.next = Some(request.rev.unwrap_or_default().saturating_add(BEYOND));
+        }
+        let Some(rev) = response.rev else { return };
         if is_wait {
             self.next = Some(rev.saturating_add(1));
         } else if self.next.is_none() {
@@ -276,7 +293,9 @@ impl Recorder {
     pub(super) fn ended(&mut self, request: &Request, response: Option<&Response>) {
         let rev = request.rev.unwrap_or_default();
         self.open.remove(&rev);
-        if response.is_none_or(|response| response.error().is_some()) {
+        // What nodes do not retain any more, it goes without.
+        let error = response.map(Response::error);
+        if !matches!(error, Some(None | Some(ErrorCode::TooLate))) {
             self.todo.insert(rev);
         }
     }

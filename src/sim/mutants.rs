@@ -1,0 +1,146 @@
+//! Planted bugs: how soon random runs find each, and what gives it away.
+
+use std::fmt;
+
+use super::run::run;
+use super::setup::Setup;
+use crate::core::instrument::mutant::{Mutant, plant};
+use crate::core::node::Node;
+
+/// How long a planted bug is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Runs, with the seeds from 0.
+    pub runs: u64,
+    /// Failed runs after which it counts as found often enough.
+    pub hits: usize,
+}
+
+/// What came of looking for a planted bug.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hunt {
+    /// The bug.
+    pub mutant: Mutant,
+    /// Runs made.
+    pub runs: u64,
+    /// The seeds of runs that failed, ascending, with the property that was broken.
+    pub hits: Vec<(u64, &'static str)>,
+}
+
+impl Hunt {
+    /// Whether any run failed.
+    pub fn is_found(&self) -> bool {
+        !self.hits.is_empty()
+    }
+
+    /// Runs that it usually takes to find it: the median over the hits of the runs since the hit
+    /// before.
+    pub fn median_runs(&self) -> Option<u64> {
+        let mut before = 0;
+        let mut gaps: Vec<u64> = Vec::new();
+        for (seed, _) in &self.hits {
+            gaps.push(seed + 1 - before);
+            before = seed + 1;
+        }
+        gaps.sort_unstable();
+        gaps.get(gaps.len() / 2).copied()
+    }
+
+    /// The properties that were broken, the most frequent first.
+    pub fn caught_as(&self) -> Vec<&'static str> {
+        let mut counts: Vec<(usize, &'static str)> = Vec::new();
+        for (_, property) in &self.hits {
+            match counts.iter_mut().find(|(_, known)| known == property) {
+                Some((count, _)) => *count += 1,
+                None => counts.push((1, property)),
+            }
+        }
+        counts.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+        counts.into_iter().map(|(_, property)| property).collect()
+    }
+}
+
+/// One row of the table.
+impl fmt::Display for Hunt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, class) = (self.mutant.to_string(), self.mutant.class());
+        write!(f, "| {name:<23} | {class:<15} | ")?;
+        match (self.hits.first(), self.median_runs()) {
+            (Some((first, _)), Some(median)) => {
+                write!(
+                    f,
+                    "{first:>10} | {median:>11} | {}",
+                    self.caught_as().join("; ")
+                )?;
+            }
+            _ => write!(
+                f,
+                "{:>10} | {:>11} | not found in {} runs",
+                "-", "-", self.runs
+            )?,
+        }
+        write!(f, " |")
+    }
+}
+
+/// The head of the table.
+pub const HEAD: &str = "\
+| mutant                  | class           | first seed | median runs | caught as |
+|-------------------------|-----------------|-----------:|------------:|-----------|";
+
+/// Looks for a planted bug, run by run. Nothing stays planted in this thread.
+pub fn hunt(mutant: Mutant, effort: Effort) -> Hunt {
+    let mut hunt = Hunt {
+        mutant,
+        runs: 0,
+        hits: Vec::new(),
+    };
+    while hunt.runs < effort.runs && hunt.hits.len() < effort.hits {
+        let seed = hunt.runs;
+        hunt.runs += 1;
+        let planted = Planted::new(mutant);
+        let violation = run::<Node>(&Setup::from_seed(seed), (), None).violation;
+        drop(planted);
+        // A run that fails without the bug as well proves nothing.
+        if let Some(violation) = violation
+            && run::<Node>(&Setup::from_seed(seed), (), None)
+                .violation
+                .is_none()
+        {
+            hunt.hits.push((seed, violation.property));
+        }
+    }
+    hunt
+}
+
+/// A bug that is planted in this thread as long as this lives.
+struct Planted;
+
+impl Planted {
+    fn new(mutant: Mutant) -> Planted {
+        plant(Some(mutant));
+        Planted
+    }
+}
+
+impl Drop for Planted {
+    fn drop(&mut self) {
+        plant(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_count_from_the_hit_before() {
+        let hunt = Hunt {
+            mutant: Mutant::QuorumOfHalf,
+            runs: 40,
+            hits: vec![(0, "a"), (4, "b"), (30, "b")],
+        };
+        assert_eq!(hunt.median_runs(), Some(5));
+        assert_eq!(hunt.caught_as(), ["b", "a"]);
+    }
+}

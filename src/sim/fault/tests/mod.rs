@@ -13,7 +13,7 @@ use crate::core::consensus::Slot;
 use crate::core::durable::Record;
 use crate::core::env::{Env, Input, Time};
 use crate::core::id::NodeId;
-use crate::core::node::Config;
+use crate::core::node::{Config, Node};
 use crate::core::protocol::client::Response;
 use crate::core::protocol::peer::Message;
 use crate::sim::disk::Manner;
@@ -89,6 +89,10 @@ impl Machine for Listener {
     }
 
     /// One configuration of all that ever started.
+    fn node(&self) -> Option<&Node> {
+        None
+    }
+
     fn member_sets(&self) -> Vec<Vec<NodeId>> {
         vec![self.shared.ids.borrow().clone()]
     }

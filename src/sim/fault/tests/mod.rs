@@ -92,6 +92,10 @@ impl Machine for Listener {
     }
 
     /// One configuration of all that ever started.
+    fn node(&self) -> Option<&Node> {
+        None
+    }
+
     fn member_sets(&self) -> Vec<Vec<NodeId>> {
         vec![self.shared.ids.borrow().clone()]
     }

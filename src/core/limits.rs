@@ -35,3 +35,37 @@ impl Default for Limits {
         }
     }
 }
+
+/// How full something in a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gauge {
+    /// What is counted, in which unit.
+    pub what: &'static str,
+    /// How much of it there is.
+    pub used: u64,
+    /// How much of it there may be.
+    pub most: u64,
+    /// Whether none of it is left once clients are gone and everything that was asked for is done.
+    pub drains: bool,
+}
+
+impl Gauge {
+    /// Something that is kept.
+    pub fn kept(what: &'static str, used: usize, most: usize) -> Gauge {
+        let (used, most) = (used as u64, most as u64);
+        Gauge {
+            what,
+            used,
+            most,
+            drains: false,
+        }
+    }
+
+    /// Something that waits to be done.
+    pub fn waiting(what: &'static str, used: usize, most: usize) -> Gauge {
+        Gauge {
+            drains: true,
+            ..Gauge::kept(what, used, most)
+        }
+    }
+}

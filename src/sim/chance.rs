@@ -49,6 +49,8 @@ pub enum What {
     Mischief,
     /// Whether a sweep runs the seed twice.
     Repeat,
+    /// How much of the history is searched.
+    Search,
 }
 
 impl Chance {

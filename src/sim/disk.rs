@@ -63,6 +63,11 @@ impl<T> Disk<T> {
         self.appended
     }
 
+    /// The last record that is durable.
+    pub fn durable(&self) -> RecordId {
+        self.durable
+    }
+
     /// Whether there are records that would be lost if the machine failed now.
     pub fn is_unsynced(&self) -> bool {
         self.appended != self.durable

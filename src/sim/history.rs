@@ -16,7 +16,9 @@ pub struct Operation {
     pub request: Request,
     /// When, in simulated time.
     pub began: Time,
-    /// When, in events of the trace.
+    /// When the answer arrived, in simulated time.
+    pub ended: Option<Time>,
+    /// When it was asked, in events of the trace.
     pub invoked: u64,
     /// When the answer arrived, in events of the trace, and what it was. `None`: the outcome is
     /// unknown.

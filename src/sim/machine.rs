@@ -29,6 +29,9 @@ pub trait Machine: Sized {
     /// machine does not show it, or is not ready: then the checks that need it have no say.
     fn view(&self) -> Option<View>;
 
+    /// The node itself, for checkers that look inside; `None` for a stand-in.
+    fn node(&self) -> Option<&Node>;
+
     /// The members of each configuration that may decide slots which are not applied here. Empty
     /// where the machine does not show it.
     fn member_sets(&self) -> Vec<Vec<NodeId>>;
@@ -75,6 +78,10 @@ impl Machine for Node {
             digest: self.digest(),
             rev: self.rev(),
         })
+    }
+
+    fn node(&self) -> Option<&Node> {
+        Some(self)
     }
 
     fn member_sets(&self) -> Vec<Vec<NodeId>> {

@@ -28,12 +28,22 @@
 //!
 //! # What is checked
 //!
-//! After every turn of a node: equal state after equal slots ([`check::agreement`]), revisions and
-//! slots never decrease ([`check::revisions`]), no node halts or panics, each request is answered
-//! once. At the end: a healed core serves and agrees in time ([`run`]); one gapless sequence of
-//! events ([`check::sequence`]); linearizability of all operations ([`check::linearizability`]);
-//! exactly-once ([`check::once`]); complete watches ([`check::watch`]); exact counters and lists
-//! ([`check::counters`]). [`standin`] proves that these checks bite.
+//! After every turn of a node, against a ledger of what each has recorded and said
+//! ([`check::observer`]): promises, ballots and lane statements are kept, and durable when told
+//! ([`check::acceptors`]); one entry is decided in a slot, by a durable majority of its members or
+//! because its owner gave it up, and commands take the revisions that they may
+//! ([`check::decisions`]); one configuration for each slot, one holder for each seat
+//! ([`check::configuration`]); equal state after equal slots ([`check::agreement`]); revisions and
+//! slots never decrease ([`check::revisions`]); queues and tables stay within their bounds
+//! ([`check::bounds`]); no node halts or panics, each request is answered once.
+//!
+//! At the end: a healed core serves and agrees in time, and nothing is left in its queues when
+//! clients have gone ([`run`]); one gapless sequence of events ([`check::sequence`]);
+//! linearizability of all operations by their revisions ([`check::linearizability`]) and by a search
+//! that does not look at them ([`check::search`]); exactly-once ([`check::once`]); complete watches
+//! ([`check::watch`]); exact counters and lists ([`check::counters`], [`check::lists`]); locks with
+//! one holder ([`check::locks`]). [`standin`] proves that these checks bite. How long writes take
+//! beside a dead or slow member is measured by a scenario of its own ([`latency`]).
 //!
 //! # What is not reached
 //!
@@ -57,6 +67,7 @@ pub mod clock;
 pub mod disk;
 pub mod fault;
 pub mod history;
+pub mod latency;
 pub mod machine;
 pub mod model;
 pub mod nemesis;

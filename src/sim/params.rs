@@ -8,6 +8,7 @@ use super::chance::{Chance, Dice, What};
 use super::disk::Manner;
 use super::net::TAIL_POWER_MAX;
 use crate::core::consensus::BatchLimits;
+use crate::core::limits::Limits;
 use crate::core::node::Tuning;
 
 /// How long storms last, in microseconds, from the shortest to the longest. Most bugs need little
@@ -16,6 +17,9 @@ const STORM: (u64, u64) = (60_000, 3_840_000);
 /// Operations of clients in a storm, more or less, times members: each member makes an operation
 /// cost more events.
 const OPERATIONS: (u64, u64) = (250, 4_000);
+
+/// Frames between clients and nodes, in a million, that take much longer than usual.
+const CLIENT_TAIL_PPM: u32 = 20_000;
 
 /// Time that forming a cluster may take on a fast network when nothing fails but single messages.
 const FORMING: Duration = Duration::from_secs(120);
@@ -66,8 +70,15 @@ pub struct Params {
     pub counters: usize,
     /// Clients that append to lists.
     pub listers: usize,
+    /// Clients that take and free locks.
+    pub lockers: usize,
     /// Clients that watch.
     pub watchers: usize,
+    /// Bounds on what clients may ask for.
+    pub limits: Limits,
+    /// Frames between clients and nodes, in a million, that take up to a hundred times longer than
+    /// usual.
+    pub client_tail_ppm: u32,
     /// Longest pause of a client between two requests.
     pub think: Duration,
     /// Files that the clients of one kind share.
@@ -122,12 +133,14 @@ impl Params {
         };
         let net = NetParams::draw(&mut chance.dice(What::Swarm, 1));
         let tuning = draw_tuning(&mut chance.dice(What::Swarm, 3));
+        let limits = draw_limits(&mut chance.dice(What::Swarm, 4));
+        let lockers = sometimes(&mut chance.dice(What::Swarm, 5), 4);
         let storm = dice.magnitude(STORM.0, STORM.1);
         let operations = dice.magnitude(OPERATIONS.0, OPERATIONS.1) / members as u64;
         let (mixed, counters) = (dice.between(1, 5), sometimes(dice, 3));
         let (listers, watchers) = (sometimes(dice, 3), sometimes(dice, 3));
         // Clients that never rest would make long storms many times longer than short ones.
-        let busy = (mixed + counters + listers) * 2 * storm / operations;
+        let busy = (mixed + counters + listers + lockers) * 2 * storm / operations;
         Params {
             members,
             standbys: dice.below(5) as usize,
@@ -151,7 +164,10 @@ impl Params {
             mixed: mixed as usize,
             counters: counters as usize,
             listers: listers as usize,
+            lockers: lockers as usize,
             watchers: watchers as usize,
+            limits,
+            client_tail_ppm: CLIENT_TAIL_PPM,
             think: micros(dice.magnitude(500, 60_000).max(busy)),
             keys: dice.between(1, 8),
             patience: micros(dice.magnitude(500_000, 10_000_000)),
@@ -170,6 +186,17 @@ impl Params {
     /// How long forming the cluster may take: some dozens of changes, one after the other.
     pub fn forming_bound(&self) -> Duration {
         FORMING + 40 * self.net.longest()
+    }
+}
+
+/// Small limits are met by clients that try what lies on both sides of them. The smallest leave
+/// room for the paths of servers, and for lists.
+fn draw_limits(dice: &mut Dice) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        path_bytes_max: *dice.pick(&[64, usual.path_bytes_max]),
+        value_bytes_max: *dice.pick(&[6_000, usual.value_bytes_max]),
+        ..usual
     }
 }
 

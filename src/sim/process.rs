@@ -51,6 +51,8 @@ pub struct Process<M> {
     pub timer: Time,
     /// Its disk, and the messages that wait for it.
     pub disk: Disk<Outgoing>,
+    /// What it wrote in its latest turn, until the checkers have seen it.
+    pub records: Vec<(RecordId, Record)>,
     /// What a sync that has ended covers, until the process takes notice.
     pub synced: Option<RecordId>,
     /// Where other processes can be reached.
@@ -123,6 +125,7 @@ impl<M: Machine> Process<M> {
             wake: Time::NEVER,
             timer: Time::NEVER,
             disk: Disk::new(params.disk, chance.dice(What::Disk, who)),
+            records: Vec::new(),
             synced: None,
             book: BTreeMap::new(),
             attach: Vec::new(),
@@ -154,6 +157,7 @@ impl<M: Machine> Process<M> {
             wake: &mut self.wake,
             loopback: VecDeque::new(),
             effects,
+            records: &mut self.records,
         };
         let mut handled = 0;
         let mut loopbacks = 0;
@@ -194,6 +198,7 @@ struct Outlet<'a> {
     wake: &'a mut Time,
     loopback: VecDeque<Message>,
     effects: &'a mut Vec<Effect>,
+    records: &'a mut Vec<(RecordId, Record)>,
 }
 
 impl Env for Outlet<'_> {
@@ -231,7 +236,9 @@ impl Env for Outlet<'_> {
     }
 
     fn record(&mut self, record: Record) -> RecordId {
-        self.disk.append(record)
+        let id = self.disk.append(record.clone());
+        self.records.push((id, record));
+        id
     }
 
     fn wake_at(&mut self, at: Time) {

@@ -15,8 +15,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::chance::{Dice, What};
-use super::check::{Violation, counters, linearizability, once, revisions, sequence, watch};
-use super::client::{Closer, Former, Increment, Mixed, Recorder, Role, Style, Watcher};
+use super::check::{
+    Violation, bounds, counters, linearizability, lists, locks, once, revisions, search, sequence,
+    watch,
+};
+use super::client::{Closer, Former, Increment, Locker, Mixed, Recorder, Role, Style, Watcher};
 use super::machine::Machine;
 use super::model::Model;
 use super::nemesis::Kind;
@@ -32,6 +35,8 @@ use crate::core::instrument::probe::{self, Hits};
 const LOOK: Duration = Duration::from_millis(20);
 /// Events after which a run counts as running away: a hundred times a usual one.
 const EVENTS_MAX: u64 = 20_000_000;
+/// Runs in a million whose whole history is searched.
+const DEEP_PPM: u32 = 30_000;
 /// Revisions that the recorders of all nodes but one read; one node tells all of them.
 const TAIL_REVS: i64 = 100;
 
@@ -59,6 +64,8 @@ pub struct Report {
     pub revisions: u64,
     /// Operations of clients.
     pub operations: u64,
+    /// What the search that does not look at revisions has found.
+    pub searched: search::Found,
     /// Counts.
     pub stats: Stats,
     /// Faults that the nemesis chose, by kind.
@@ -99,11 +106,11 @@ fn complete<M: Machine>(seed: u64, mut world: World<M>) -> Report {
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut run = Run::new(&mut world);
         let result = run.all();
-        (run.excused, run.revisions, result)
+        (run.excused, run.revisions, run.searched, result)
     }));
-    let (excused, revisions, result) = result.unwrap_or_else(|panic| {
+    let (excused, revisions, searched, result) = result.unwrap_or_else(|panic| {
         let violation = Violation::new(NO_PANIC, text_of(&*panic));
-        (false, 0, Err(violation))
+        (false, 0, search::Found::default(), Err(violation))
     });
     Report {
         seed,
@@ -114,10 +121,23 @@ fn complete<M: Machine>(seed: u64, mut world: World<M>) -> Report {
         simulated: world.now.since(Time(0)),
         revisions,
         operations: world.history.len() as u64,
+        searched,
         stats: world.stats,
         chosen: world.chosen,
         hits: probe::take(),
     }
+}
+
+/// Forms the cluster that a world is meant to have, for scenarios.
+pub fn form<M: Machine>(world: &mut World<M>) -> Result<(), Violation> {
+    let run = &mut Run {
+        world,
+        revisions: 0,
+        excused: false,
+        searched: search::Found::default(),
+        sets: Vec::new(),
+    };
+    run.form()
 }
 
 pub(super) fn text_of(panic: &(dyn Any + Send)) -> String {
@@ -130,6 +150,7 @@ struct Run<'a, M: Machine> {
     world: &'a mut World<M>,
     revisions: u64,
     excused: bool,
+    searched: search::Found,
     /// The members of the configurations that were known when the core was chosen.
     sets: Vec<Vec<NodeId>>,
 }
@@ -140,6 +161,7 @@ impl<'a, M: Machine> Run<'a, M> {
             world,
             revisions: 0,
             excused: false,
+            searched: search::Found::default(),
             sets: Vec::new(),
         }
     }
@@ -158,7 +180,47 @@ impl<'a, M: Machine> Run<'a, M> {
             }
             ended => ended?,
         };
-        self.judge(last)
+        let model = self.assemble(last)?;
+        self.watchers_catch_up(&model)?;
+        self.nothing_is_left()?;
+        self.searched = self.search();
+        self.judge(last, &model)?;
+        match &self.searched.broken {
+            None => Ok(()),
+            Some(what) => Err(Violation::new(search::PROPERTY, what.clone())),
+        }
+    }
+
+    /// The history, searched without a look at revisions: its beginning always, all of it now and
+    /// then.
+    fn search(&self) -> search::Found {
+        let is_deep = self.world.chance.dice(What::Search, 0).hit(DEEP_PPM);
+        let effort = if is_deep { search::DEEP } else { search::QUICK };
+        search::search(&self.world.history, effort)
+    }
+
+    /// When clients are gone, each node of the core comes to rest, each in its own time: members
+    /// go on writing what they are there to write.
+    fn nothing_is_left(&mut self) -> Result<(), Violation> {
+        self.world.dismiss_clients();
+        let deadline = self.world.now + self.world.params.liveness_bound();
+        let mut busy = self.world.core.clone();
+        loop {
+            let left = |pid: &Pid| {
+                let machine = self.world.processes[*pid].machine.as_ref();
+                let node = machine.and_then(M::node)?;
+                Some((self.world.processes[*pid].id, bounds::leftover(node)?))
+            };
+            busy.retain(|pid| left(pid).is_some());
+            let Some((id, gauge)) = busy.first().and_then(left) else {
+                return Ok(());
+            };
+            if self.world.now >= deadline {
+                let detail = format!("{id} still has {} {}", gauge.used, gauge.what);
+                return Err(Violation::new(bounds::LEAK, detail));
+            }
+            self.advance(LOOK)?;
+        }
     }
 
     /// Looks from time to time until something is so.
@@ -214,7 +276,7 @@ impl<'a, M: Machine> Run<'a, M> {
         let params = world.params.clone();
         let mut dice = world.chance.dice(What::Swarm, 2);
         for name in 0..params.mixed {
-            let mixed = Mixed::new(name, params.keys, &mut dice);
+            let mixed = Mixed::new(name, params.keys, params.limits, &mut dice);
             world.add_actor(Role::Mixed(mixed), None);
         }
         for (style, count) in [
@@ -227,6 +289,11 @@ impl<'a, M: Machine> Run<'a, M> {
                 let increment = Increment::new(style, key, name);
                 world.add_actor(Role::Increment(increment), None);
             }
+        }
+        for _ in 0..params.lockers {
+            let name = world.actors.len();
+            let locker = Locker::new(dice.below(params.keys), name);
+            world.add_actor(Role::Locker(locker), None);
         }
         for _ in 0..params.watchers {
             let watcher = Watcher::new(&mut dice);
@@ -377,18 +444,37 @@ impl<'a, M: Machine> Run<'a, M> {
             .unwrap_or(0)
     }
 
-    fn judge(&mut self, last: i64) -> Result<(), Violation> {
+    /// The latest revision that any node has: watchers may have been told of it since.
+    fn latest_shown(&self, last: i64) -> i64 {
+        let machines = self
+            .world
+            .processes
+            .iter()
+            .filter_map(|one| one.machine.as_ref());
+        let revs = machines.filter_map(M::view).map(|view| view.rev.0 as i64);
+        revs.max().unwrap_or(0).max(last)
+    }
+
+    /// The sequence of events as the recorders were told it.
+    fn assemble(&mut self, last: i64) -> Result<Model, Violation> {
         let world = &*self.world;
         let is_recorder = |actor: usize| matches!(world.actors[actor].role, Role::Recorder(_));
         let model = sequence::assemble(&world.history, is_recorder, last)?;
         self.revisions = model.rev() as u64;
-        self.watchers_catch_up(&model)?;
+        Ok(model)
+    }
+
+    fn judge(&self, last: i64, model: &Model) -> Result<(), Violation> {
         let world = &*self.world;
-        watch::check(&world.history, &model)?;
-        once::check(&world.history, &model)?;
-        counters::check(&world.history, &model, world.params.keys)?;
-        revisions::check_sessions(&world.history, last)?;
-        linearizability::check(&world.history, &model)
+        let is_watcher = |actor: usize| matches!(world.actors[actor].role, Role::Watcher(_));
+        let keys = world.params.keys;
+        watch::check(&world.history, is_watcher, model)?;
+        once::check(&world.history, model, world.params.limits)?;
+        counters::check(&world.history, model, keys)?;
+        lists::check(&world.history, keys)?;
+        locks::check(&world.history, model, keys)?;
+        revisions::check_sessions(&world.history, self.latest_shown(last))?;
+        linearizability::check(&world.history, model)
     }
 
     /// Watchers are on the core by now: soon they wait for nothing that has happened already.
@@ -410,7 +496,9 @@ fn late_watcher<M: Machine>(world: &World<M>, model: &Model) -> Option<String> {
         let Role::Watcher(watcher) = &one.role else {
             return None;
         };
-        let (pattern, next) = watcher.position();
+        let Some((pattern, next)) = watcher.position() else {
+            return Some(format!("client {actor} was never told where it is"));
+        };
         let rev = model.first_match(pattern.as_bytes(), next)?;
         Some(format!(
             "client {actor} still waits for {pattern} at rev {rev}"

@@ -27,6 +27,10 @@ pub struct Totals {
     pub operations: u64,
     /// Revisions that were judged.
     pub revisions: u64,
+    /// Files and trees of files whose history was explained without a look at revisions.
+    pub explained: u64,
+    /// Those on which that search gave up.
+    pub undecided: u64,
     /// Faults.
     pub faults: u64,
     /// Faults that the nemesis chose, by kind.
@@ -46,6 +50,8 @@ impl Totals {
         self.simulated += report.simulated;
         self.operations += report.operations;
         self.revisions += report.revisions;
+        self.explained += report.searched.explained;
+        self.undecided += report.searched.undecided;
         self.faults += report.stats.faults;
         self.crashes += report.stats.crashes;
         for (kind, count) in &report.chosen {
@@ -66,14 +72,16 @@ impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "runs={} failures={} events={} simulated={}s revisions={} operations={} faults={} \
-             crashes={}",
+            "runs={} failures={} events={} simulated={}s revisions={} operations={} explained={} \
+             undecided={} faults={} crashes={}",
             self.runs,
             self.failures,
             self.events,
             self.simulated.as_secs(),
             self.revisions,
             self.operations,
+            self.explained,
+            self.undecided,
             self.faults,
             self.crashes
         )

@@ -23,6 +23,10 @@ pub struct Summary {
     simulated_seconds: u64,
     operations: u64,
     revisions: u64,
+    /// Files and trees whose history was explained without a look at revisions, and those on which
+    /// that search gave up.
+    explained: u64,
+    undecided: u64,
     faults: u64,
     faults_by_kind: BTreeMap<String, u64>,
     crashes: u64,
@@ -55,6 +59,8 @@ impl Summary {
             simulated_seconds: totals.simulated.as_secs(),
             operations: totals.operations,
             revisions: totals.revisions,
+            explained: totals.explained,
+            undecided: totals.undecided,
             faults: totals.faults,
             faults_by_kind: chosen.map(|(kind, n)| (format!("{kind:?}"), *n)).collect(),
             crashes: totals.crashes,

@@ -233,7 +233,7 @@ impl Consensus {
     }
 
     /// The outcome of a slot, where this node knows it.
-    pub(super) fn outcome(&self, slot: Slot) -> Option<Entry> {
+    pub fn outcome(&self, slot: Slot) -> Option<Entry> {
         if slot <= self.applied() {
             return self.retained.get(slot).cloned();
         }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::Slot;
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
+use crate::core::limits::Gauge;
 use crate::core::log::{Batch, Entry, Op, Run, Seq};
 
 /// Most commands and bytes in one batch: large enough that the cost of a message is shared by many
@@ -270,6 +271,44 @@ impl Backlog {
         self.unsent = self.queues.values().map(Queue::unsent).sum();
     }
 
+    /// Tells how full this is. What clients may put into the queue of this process, `me`, is bounded
+    /// where they ask.
+    pub fn load(&self, me: NodeId, tell: &mut impl FnMut(Gauge)) {
+        let own = usize::from(self.queues.contains_key(&me));
+        let others = self.queues.len() - own;
+        tell(Gauge::waiting("origins that forward", others, ORIGINS_MAX));
+        for (origin, queue) in &self.queues {
+            // The last command may be as large as it likes.
+            let last = queue.ops.back().map_or(0, cost);
+            if *origin != me {
+                let commands = queue.ops.len();
+                tell(Gauge::waiting(
+                    "forwarded commands",
+                    commands,
+                    FORWARDED_MAX,
+                ));
+                let bytes = queue.bytes - last;
+                tell(Gauge::waiting(
+                    "forwarded commands, bytes",
+                    bytes,
+                    FORWARDED_BYTES_MAX,
+                ));
+            }
+        }
+    }
+
+    /// Commands of this origin that have not been applied.
+    pub fn commands_of(&self, origin: NodeId) -> usize {
+        self.queues.get(&origin).map_or(0, |queue| queue.ops.len())
+    }
+
+    /// Drops commands that wait for their predecessors, of origins that are gone: nobody else will
+    /// bring those, and an origin that comes back hands everything in again.
+    pub fn forget_held(&mut self, is_gone: impl Fn(NodeId) -> bool) {
+        self.queues
+            .retain(|origin, queue| !queue.is_held || !is_gone(*origin));
+    }
+
     fn drop_origin(&mut self, origin: NodeId) {
         if let Some(queue) = self.queues.remove(&origin) {
             self.unsent -= queue.unsent();
@@ -436,6 +475,21 @@ mod tests {
             Some(vec![run(id(2), 8, 2)])
         );
         assert!(!backlog.has_unsent());
+    }
+
+    #[test]
+    fn held_commands_of_an_origin_that_is_gone_are_dropped() {
+        let mut backlog = Backlog::default();
+        backlog.forwarded(run(id(2), 8, 2), Seq(5));
+        backlog.forwarded(run(id(3), 1, 2), Seq(0));
+        backlog.forget_held(|_| false);
+        assert!(backlog.waits_for(id(2)));
+        backlog.forget_held(|_| true);
+        assert!(!backlog.waits_for(id(2)) && backlog.waits_for(id(3)));
+        assert_eq!(
+            backlog.take(ALL).map(|b| b.runs),
+            Some(vec![run(id(3), 1, 2)])
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::{Consensus, Slot};
 use crate::core::env::{Env, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
+use crate::core::limits::Gauge;
 use crate::core::log::Entry;
 use crate::core::membership::Peers;
 use crate::core::membership::{BEAT, BEATS_MISSED};
@@ -52,6 +53,14 @@ struct Follower {
 impl CatchUp {
     pub(super) fn hasten(&mut self) {
         self.hasty = true;
+    }
+
+    pub(super) fn load(&self, tell: &mut impl FnMut(Gauge)) {
+        tell(Gauge::kept(
+            "followers",
+            self.followers.len(),
+            FOLLOWERS_MAX,
+        ));
     }
 }
 

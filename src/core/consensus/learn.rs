@@ -149,7 +149,9 @@ impl Consensus {
         if let Some(epochs) = epochs {
             self.change_epochs(epochs);
         }
-        self.epochs.prune(slot);
+        if self.epochs.prune(slot) {
+            self.forget_lanes();
+        }
         let last_slot = self.window.last();
         self.settle(last_slot, last_slot.next());
         self.retained.push(entry, digest);
@@ -168,12 +170,18 @@ impl Consensus {
         }
     }
 
+    /// Forgets the lane statements of those who are members no more.
+    fn forget_lanes(&mut self) {
+        let epochs = &self.epochs;
+        self.lanes
+            .retain(|member, _| epochs.iter().any(|epoch| epoch.has(*member)));
+    }
+
     /// Adopts the configurations that an applied entry has made. Everybody moves to the slots of
     /// the latest one at once, so that those between become Skip within one delay.
     pub(super) fn change_epochs(&mut self, epochs: &Epochs) {
         self.epochs = epochs.clone();
-        self.lanes
-            .retain(|member, _| epochs.iter().any(|epoch| epoch.has(*member)));
+        self.forget_lanes();
         let start = self.epochs.latest().start;
         self.seen = self.seen.max(Slot(start.0 - 1));
         self.give_up_below(start);

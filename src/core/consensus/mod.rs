@@ -16,6 +16,7 @@ mod accept;
 mod backlog;
 mod catch_up;
 mod learn;
+mod load;
 mod propose;
 mod read;
 mod retained;
@@ -262,6 +263,7 @@ impl Consensus {
 
     /// Does what time asks for.
     pub fn tick(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
+        self.backlog.forget_held(|id| peers.is_silent(id, now));
         self.retransmit(now, env);
         self.repeat_questions(now, env);
         self.check_stall(now, peers, env);

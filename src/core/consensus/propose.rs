@@ -40,6 +40,11 @@ impl Consensus {
         self.backlog.bytes_of(self.me)
     }
 
+    /// The commands of this process that wait.
+    pub fn commands_open(&self) -> usize {
+        self.backlog.commands_of(self.me)
+    }
+
     /// Empties a command of this process that nobody waits for any more.
     pub fn void(&mut self, seq: Seq) {
         self.backlog.void(self.me, seq);

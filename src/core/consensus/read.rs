@@ -14,6 +14,7 @@ use super::{Consensus, Slot};
 use crate::core::env::{Env, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
+use crate::core::limits::Gauge;
 use crate::core::protocol::peer::Message;
 
 /// Questions under way at a time. Reads that arrive meanwhile share the next one.
@@ -73,6 +74,15 @@ impl Reader {
     /// Whether a read waits for this slot to be applied.
     pub fn needs(&self, slot: Slot) -> bool {
         self.questions.values().any(|question| question.max >= slot)
+    }
+
+    pub fn load(&self, tell: &mut impl FnMut(Gauge)) {
+        let questions = self.questions.len();
+        tell(Gauge::waiting(
+            "questions of readers",
+            questions,
+            QUESTIONS_MAX,
+        ));
     }
 
     pub fn deadline(&self) -> Time {

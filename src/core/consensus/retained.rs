@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::Slot;
 use super::backlog::weight;
+use crate::core::limits::Gauge;
 use crate::core::log::Entry;
 use crate::core::protocol::peer::Digest;
 
@@ -80,6 +81,22 @@ impl Retained {
             })
             .map(|(entry, _, _)| entry.clone())
             .collect()
+    }
+
+    /// Tells how full this is.
+    pub fn load(&self, tell: &mut impl FnMut(Gauge)) {
+        tell(Gauge::kept(
+            "applied slots",
+            self.entries.len(),
+            self.slots_max,
+        ));
+        // A single entry may be as large as it likes.
+        let bytes = if self.entries.len() > 1 {
+            self.bytes
+        } else {
+            0
+        };
+        tell(Gauge::kept("applied slots, bytes", bytes, BYTES_MAX));
     }
 
     fn kept(&self, slot: Slot) -> Option<&(Entry, Digest, usize)> {

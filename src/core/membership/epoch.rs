@@ -157,12 +157,12 @@ impl Epochs {
         self.list.push(epoch);
     }
 
-    /// Forgets the configurations that no slot after `applied` needs.
-    pub fn prune(&mut self, applied: Slot) {
+    /// Forgets the configurations that no slot after `applied` needs. Returns whether there were any.
+    pub fn prune(&mut self, applied: Slot) -> bool {
         let keep = self
             .list
             .partition_point(|epoch| epoch.start <= applied.next());
-        self.list.drain(..keep.saturating_sub(1));
+        self.list.drain(..keep.saturating_sub(1)).count() > 0
     }
 }
 

@@ -8,6 +8,7 @@ use crate::core::consensus::Slot;
 use crate::core::env::Time;
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
+use crate::core::limits::Gauge;
 
 /// Between two heartbeats.
 pub const BEAT: Duration = Duration::from_millis(50);
@@ -113,6 +114,11 @@ impl Peers {
     /// What is known of a process.
     pub fn get(&self, id: NodeId) -> Option<&Peer> {
         self.map.get(&id)
+    }
+
+    /// Tells how full this is.
+    pub fn load(&self, tell: &mut impl FnMut(Gauge)) {
+        tell(Gauge::kept("processes known", self.map.len(), PEERS_MAX));
     }
 
     /// Notes that something arrived from a process.

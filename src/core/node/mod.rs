@@ -5,6 +5,7 @@ mod apply;
 mod config;
 mod heartbeat;
 mod leaving;
+mod load;
 mod objection;
 mod transfer;
 
@@ -19,7 +20,7 @@ use super::consensus::{Consensus, Slot, Ticket};
 use super::env::{Env, Input, Notice, Time};
 use super::id::{NodeId, Rev, SessionId};
 use super::instrument::sometimes;
-use super::log::{Author, Op, Seq};
+use super::log::{Author, Entry, Op, Seq};
 use super::membership::{
     BEAT, BEATS_MISSED, Eviction, Evidence, Housekeeping, Identity, Ownership, Peers, Sight,
     Situation,
@@ -43,6 +44,8 @@ pub struct Node {
     service: Service,
     housekeeping: Housekeeping,
     ownership: Ownership,
+    /// The latest change of owners that this node asked for.
+    owners_change: Option<Seq>,
     eviction: Eviction,
     /// Whom the members do not hear.
     evidence: Evidence,
@@ -109,6 +112,7 @@ impl Node {
             service: Service::new(rules),
             housekeeping: Housekeeping::new(identity, founds),
             ownership: Ownership::new(id),
+            owners_change: None,
             eviction: Eviction::new(id, config.timeout),
             evidence: Evidence::default(),
             replica,
@@ -219,6 +223,11 @@ impl Node {
     /// The replicated state, once the node has one.
     pub fn state(&self) -> Option<&State> {
         self.replica.as_ref().map(|replica| &replica.state)
+    }
+
+    /// The outcome of a slot, where this node knows it and has not forgotten it.
+    pub fn outcome(&self, slot: Slot) -> Option<Entry> {
+        self.replica.as_ref()?.consensus.outcome(slot)
     }
 
     fn on_request(&mut self, session: SessionId, request: Request, env: &mut impl Env) {
@@ -346,8 +355,12 @@ impl Node {
             evidence: &self.evidence,
             last_write: self.service.last_write(),
         };
-        if let Some(op) = self.ownership.propose(sight) {
-            submit(&mut self.next, consensus, op);
+        // Without a majority changes of owners do not pile up.
+        let is_open = |seq| state.last(self.config.id) < seq;
+        if !self.owners_change.is_some_and(is_open)
+            && let Some(op) = self.ownership.propose(sight)
+        {
+            self.owners_change = Some(submit(&mut self.next, consensus, op));
         }
         if let Some(op) = self
             .eviction

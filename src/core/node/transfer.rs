@@ -7,6 +7,7 @@ use crate::core::consensus::Slot;
 use crate::core::env::{Env, Notice, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
+use crate::core::limits::Gauge;
 use crate::core::protocol::peer::Message;
 use crate::core::state::{State, StateExport, StateImporter};
 use crate::core::store::HistoryLimits;
@@ -75,6 +76,15 @@ impl Uploads {
                 None,
             );
         }
+    }
+
+    /// Tells how full this is.
+    pub fn load(&self, tell: &mut impl FnMut(Gauge)) {
+        tell(Gauge::kept(
+            "snapshots for others",
+            self.list.len(),
+            UPLOADS_MAX,
+        ));
     }
 
     /// Drops what nobody asks for any more.

@@ -3,10 +3,12 @@
 //! * `request.rs`: the checks that are made in request order, verb by verb.
 //! * `answer.rs`: answers from the store, at the present or at a revision.
 //! * `session.rs`: what a connection may do, and what it waits for.
+//! * `load.rs`: how much waits.
 //!
 //! Nothing in here decides anything: writes and linearizable reads go to consensus, and come back.
 
 mod answer;
+mod load;
 mod request;
 mod session;
 

@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::consensus::Slot;
 use super::id::{NodeId, Rev};
 use super::instrument::sometimes;
+use super::limits::Gauge;
 use super::log::{Author, Entry, Op, Seq};
 use super::membership::{Epoch, Epochs, MEMBERS_MAX, owners_min};
 use super::protocol::peer::Digest;
@@ -114,6 +115,19 @@ impl State {
         self.origins
             .get(&origin)
             .map_or(Seq::default(), |origin| origin.last)
+    }
+
+    /// Tells how full this is.
+    pub fn load(&self, tell: &mut impl FnMut(Gauge)) {
+        tell(Gauge::kept(
+            "origins remembered",
+            self.origins.len(),
+            ORIGINS_MAX,
+        ));
+        let (alpha, epochs) = (self.alpha as usize, self.epochs.iter().count());
+        // A change in each slot of the window, and the configuration before them.
+        tell(Gauge::kept("configurations", epochs, alpha + 1));
+        self.store.load(tell);
     }
 
     /// Applies the entry of the next slot. Calls `each` after every command that came into effect,

@@ -16,6 +16,7 @@ use super::tree::{Dir, Place};
 use super::view::{View, owned};
 use crate::core::id::Rev;
 use crate::core::instrument::sometimes;
+use crate::core::limits::Gauge;
 use crate::core::protocol::client::{REV_CLOBBER, REV_DIR, REV_MISSING};
 
 /// A tree of small files addressed by revision.
@@ -146,6 +147,11 @@ impl Store {
     /// equal states, however they came about.
     pub fn digest(&self) -> u64 {
         xxh3_64_with_seed(&self.files.to_le_bytes(), self.rev.0)
+    }
+
+    /// Tells how full this is.
+    pub fn load(&self, tell: &mut impl FnMut(Gauge)) {
+        self.history.load(tell);
     }
 
     /// The tree at a revision, or the current one.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::event::Event;
 use super::tree::Dir;
+use crate::core::limits::Gauge;
 
 /// How much history a store retains. Both bounds hold; the state before the oldest retained
 /// revision is forgotten.
@@ -63,6 +64,21 @@ impl History {
     /// Retained versions.
     pub(super) fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Tells how full this is.
+    pub(super) fn load(&self, tell: &mut impl FnMut(Gauge)) {
+        let HistoryLimits { revs, bytes } = self.limits;
+        let kept = |what, used, most| Gauge {
+            what,
+            used,
+            most,
+            drains: false,
+        };
+        tell(kept("revisions retained", self.len, revs));
+        // The latest revision stays whatever it takes.
+        let used = if self.len > 1 { self.bytes } else { 0 };
+        tell(kept("revisions retained, bytes", used, bytes));
     }
 
     /// A digest of the retained events.

@@ -2,10 +2,7 @@
 //!
 //! Looked at after every turn of every node: the first digest shown for a slot is the truth.
 
-use std::collections::BTreeMap;
-
 use super::Violation;
-use crate::core::consensus::Slot;
 use crate::core::id::{NodeId, Rev};
 use crate::core::protocol::peer::Digest;
 use crate::sim::machine::View;
@@ -16,21 +13,26 @@ pub const PROPERTY: &str = "all nodes have the same state after the same slot";
 /// The state after each slot that any node has shown.
 #[derive(Debug, Default)]
 pub struct Agreement {
-    known: BTreeMap<Slot, (Digest, Rev, NodeId)>,
+    /// By slot.
+    known: Vec<Option<(Digest, Rev, NodeId)>>,
 }
 
 impl Agreement {
     /// Compares what a node shows with what others have shown.
-    pub fn check(&mut self, node: NodeId, view: &View) -> Option<Violation> {
+    pub fn check(&mut self, node: NodeId, view: &View) -> Result<(), Violation> {
+        let index = usize::try_from(view.applied.0).expect("slots are counted in memory");
+        if self.known.len() <= index {
+            self.known.resize(index + 1, None);
+        }
         let shown = (view.digest, view.rev, node);
-        let (digest, rev, first) = *self.known.entry(view.applied).or_insert(shown);
+        let (digest, rev, first) = *self.known[index].get_or_insert(shown);
         if (digest, rev) == (view.digest, view.rev) {
-            return None;
+            return Ok(());
         }
         let detail = format!(
             "after slot {} {node} has {:x} at rev {}, {first} had {:x} at rev {rev}",
             view.applied, view.digest.0, view.rev, digest.0
         );
-        Some(Violation::new(PROPERTY, detail))
+        Err(Violation::new(PROPERTY, detail))
     }
 }

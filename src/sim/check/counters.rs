@@ -51,7 +51,12 @@ fn check_list(model: &Model, path: &str) -> Result<(), Violation> {
         let value = value.as_deref().unwrap_or_default();
         let names = |list: &[u8]| list.iter().filter(|b| **b == b',').count();
         let grown = value.starts_with(before) && names(value) == names(before) + 1;
-        let begun_again = names(value) == 1;
+        let last = before
+            .strip_suffix(b",")
+            .unwrap_or(before)
+            .rsplit(|byte| *byte == b',')
+            .next();
+        let begun_again = names(value) == 2 && value.split(|byte| *byte == b',').next() == last;
         if !grown && !begun_again {
             let detail = format!("{path} at rev {rev} does not follow from what was there");
             return Err(Violation::new(PROPERTY, detail));

@@ -1,13 +1,24 @@
 //! The checkers, one file for each property. Some look at every turn of every node, the others at
 //! the whole history when a run has ended.
 
+pub mod acceptors;
 pub mod agreement;
+pub mod bounds;
+pub mod configuration;
 pub mod counters;
+pub mod decisions;
 pub mod linearizability;
+pub mod lists;
+pub mod locks;
+pub mod observer;
 pub mod once;
 pub mod revisions;
+pub mod search;
 pub mod sequence;
 pub mod watch;
+
+#[cfg(test)]
+mod story;
 
 use std::fmt;
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::Violation;
+use crate::core::limits::Limits;
 use crate::core::protocol::client::{FLAG_DEL, FLAG_SET, Verb};
 use crate::sim::history::{Operation, Outcome};
 use crate::sim::model::Model;
@@ -16,7 +17,7 @@ use crate::sim::model::Model;
 pub const PROPERTY: &str = "a write takes effect exactly once if answered, never if refused";
 
 /// Checks all writes outside of `/ctl`.
-pub fn check(history: &[Operation], model: &Model) -> Result<(), Violation> {
+pub fn check(history: &[Operation], model: &Model, limits: Limits) -> Result<(), Violation> {
     let mut written: BTreeMap<(&[u8], &[u8]), u32> = BTreeMap::new();
     let mut deletes: BTreeMap<&[u8], Count> = BTreeMap::new();
     let (mut nops, mut refusals) = (Count::default(), Count::default());
@@ -34,6 +35,11 @@ pub fn check(history: &[Operation], model: &Model) -> Result<(), Violation> {
         let path = operation.request.path.as_ref().unwrap_or(&nothing);
         let value = operation.request.value.as_ref().unwrap_or(&nothing);
         let outcome = operation.outcome();
+        if exceeds(path, value, limits) && matches!(outcome, Outcome::Done(_) | Outcome::Refused(_))
+        {
+            let detail = format!("it exceeds the limits, and is answered with {outcome:?}");
+            return Err(Violation::new(PROPERTY, format!("{detail}: {operation:?}")));
+        }
         if let Outcome::Refused(_) = outcome {
             refusals.done += 1;
         }
@@ -45,6 +51,7 @@ pub fn check(history: &[Operation], model: &Model) -> Result<(), Violation> {
                 let times = written.get(&(&path[..], &value[..])).copied().unwrap_or(0);
                 let fine = match outcome {
                     Outcome::Done(_) => times == 1,
+                    Outcome::Unknown if exceeds(path, value, limits) => times == 0,
                     Outcome::Unknown => times <= 1,
                     Outcome::Refused(_) | Outcome::TurnedAway => times == 0,
                 };
@@ -71,6 +78,11 @@ pub fn check(history: &[Operation], model: &Model) -> Result<(), Violation> {
         ));
     }
     Ok(())
+}
+
+/// Whether a node may not take such a write.
+fn exceeds(path: &[u8], value: &[u8], limits: Limits) -> bool {
+    path.len() > limits.path_bytes_max || value.len() > limits.value_bytes_max
 }
 
 /// Writes that cannot be told apart.

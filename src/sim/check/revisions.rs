@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Violation;
-use crate::core::consensus::Slot;
-use crate::core::id::{NodeId, Rev};
+use crate::core::id::NodeId;
 use crate::core::protocol::client::Verb;
 use crate::sim::history::Operation;
 use crate::sim::machine::View;
@@ -12,26 +11,17 @@ use crate::sim::machine::View;
 /// The property, as a sentence.
 pub const PROPERTY: &str = "revisions never decrease";
 
-/// The latest that each node has shown.
-#[derive(Debug, Default)]
-pub struct Revisions {
-    nodes: BTreeMap<NodeId, (Slot, Rev)>,
-}
-
-impl Revisions {
-    /// Compares what a node shows with what it has shown.
-    pub fn check_node(&mut self, node: NodeId, view: &View) -> Option<Violation> {
-        let shown = (view.applied, view.rev);
-        let (slot, rev) = self.nodes.insert(node, shown)?;
-        if view.applied >= slot && view.rev >= rev {
-            return None;
-        }
-        let detail = format!(
-            "{node} went from slot {slot}, rev {rev} to slot {}, rev {}",
-            view.applied, view.rev
-        );
-        Some(Violation::new(PROPERTY, detail))
+/// Compares what a node shows with what it has shown before.
+pub fn check_node(node: NodeId, before: Option<&View>, view: &View) -> Result<(), Violation> {
+    let View { applied, rev, .. } = *before.unwrap_or(view);
+    if view.applied >= applied && view.rev >= rev {
+        return Ok(());
     }
+    let detail = format!(
+        "{node} went from slot {applied}, rev {rev} to slot {}, rev {}",
+        view.applied, view.rev
+    );
+    Err(Violation::new(PROPERTY, detail))
 }
 
 /// Checks the answers to REV: one that was asked after another was answered, on the same

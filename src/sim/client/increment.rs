@@ -24,7 +24,7 @@ pub enum Style {
     List,
 }
 
-/// Bytes of a list at which its clients begin another one in its place.
+/// Bytes of a list at which its clients begin another one in its place, with its last item.
 const LIST_BYTES_MAX: usize = 4096;
 
 impl Increment {
@@ -51,7 +51,11 @@ impl Increment {
         let me = format!("i{}.{}", self.name, self.tries);
         let value = match self.style {
             Style::Count => format!("{} {me}", count_of(&value) + 1),
-            Style::List if value.len() > LIST_BYTES_MAX => format!("{me},"),
+            Style::List if value.len() > LIST_BYTES_MAX => {
+                let list = String::from_utf8_lossy(&value);
+                let last = list.trim_end_matches(',').rsplit(',').next();
+                format!("{},{me},", last.unwrap_or_default())
+            }
             Style::List => format!("{}{me},", String::from_utf8_lossy(&value)),
         };
         set(self.path.clone(), value, rev)

@@ -5,11 +5,18 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::{ask, get, set};
+use crate::core::limits::Limits;
 use crate::core::protocol::client::{REV_CLOBBER, REV_MISSING, Request, Response, Verb};
 use crate::sim::chance::Dice;
 
-/// Sizes of values: small ones, and both sides of limits that encodings and buffers have.
+/// Padding of values: none, a little, and both sides of limits that encodings and buffers have.
 const SIZES: [usize; 8] = [0, 0, 0, 1, 127, 128, 1023, 4097];
+
+/// Limits of nodes up to here are tried out; larger ones would cost too much.
+const LIMIT_TRIED_MAX: usize = 8 << 10;
+
+/// Once in how many times a value or a path is as large as it may be, or nearly.
+const AT_LIMIT_EVERY: u64 = 16;
 
 /// The kinds of requests.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +34,12 @@ enum Kind {
     Stat,
     Getdir,
     Walk,
+    GetdirNow,
+    WalkNow,
     Guarded,
 }
 
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 16] = [
     Kind::Create,
     Kind::Clobber,
     Kind::Compare,
@@ -44,6 +53,8 @@ const KINDS: [Kind; 14] = [
     Kind::Stat,
     Kind::Getdir,
     Kind::Walk,
+    Kind::GetdirNow,
+    Kind::WalkNow,
     Kind::Guarded,
 ];
 
@@ -68,6 +79,7 @@ const PATTERNS: [&str; 4] = ["/r/**", "/r/*", "/r/?", "/**/x"];
 pub struct Mixed {
     name: usize,
     keys: u64,
+    limits: Limits,
     weights: Vec<u64>,
     writes: u64,
     /// The latest revision seen of each file.
@@ -80,7 +92,7 @@ pub struct Mixed {
 
 impl Mixed {
     /// A client with this name, on this many files, with a taste of its own.
-    pub fn new(name: usize, keys: u64, dice: &mut Dice) -> Mixed {
+    pub fn new(name: usize, keys: u64, limits: Limits, dice: &mut Dice) -> Mixed {
         let weights = KINDS.iter().map(|_| dice.below(3) * dice.below(4));
         let mut weights: Vec<u64> = weights.collect();
         weights[Kind::Clobber as usize] += 1;
@@ -88,6 +100,7 @@ impl Mixed {
         Mixed {
             name,
             keys,
+            limits,
             weights,
             writes: 0,
             known: BTreeMap::new(),
@@ -105,7 +118,8 @@ impl Mixed {
             Kind::Create => set(path, self.value(dice), REV_MISSING),
             Kind::Clobber => set(path, self.value(dice), REV_CLOBBER),
             Kind::Compare => {
-                let rev = self.known.get(&path).copied().unwrap_or(REV_MISSING);
+                let known = self.known.get(&path).copied().unwrap_or(REV_MISSING);
+                let rev = *dice.pick(&[known, known, known, known - 1, known + 1]);
                 set(path, self.value(dice), rev)
             }
             Kind::Odd => {
@@ -136,7 +150,7 @@ impl Mixed {
                 ..get(path)
             },
             Kind::GetAt => Request {
-                rev: Some(dice.below(self.latest.max(1) as u64 + 1).max(1) as i64),
+                rev: Some(self.age(dice)),
                 ..ask(*dice.pick(&[Verb::Get, Verb::Stat]), path)
             },
             Kind::Rev => Request {
@@ -147,8 +161,18 @@ impl Mixed {
                 local: Some(false),
                 ..ask(Verb::Stat, *dice.pick(&["/", "/r", "/r/0", "/r/d"]))
             },
-            Kind::Getdir => self.list(Verb::Getdir, "/r"),
-            Kind::Walk => self.list(Verb::Walk, dice.pick::<&str>(&PATTERNS)),
+            Kind::Getdir => list(Verb::Getdir, "/r", Some(self.age(dice)), 0),
+            Kind::Walk => {
+                let pattern = *dice.pick(&PATTERNS);
+                list(Verb::Walk, pattern, Some(self.age(dice)), 0)
+            }
+            Kind::GetdirNow => list(Verb::Getdir, "/r", None, self.offset(dice)),
+            Kind::WalkNow => list(
+                Verb::Walk,
+                dice.pick::<&str>(&PATTERNS),
+                None,
+                self.offset(dice),
+            ),
             Kind::Guarded => {
                 let rev = *dice.pick(&[REV_MISSING, REV_CLOBBER]);
                 match *dice.pick(&GUARDED) {
@@ -178,15 +202,6 @@ impl Mixed {
         }
     }
 
-    /// The beginning of a listing at the latest revision known.
-    fn list(&self, verb: Verb, path: &'static str) -> Request {
-        Request {
-            rev: Some(self.latest.max(1)),
-            offset: Some(0),
-            ..ask(verb, path)
-        }
-    }
-
     fn kind(&self, dice: &mut Dice) -> Kind {
         let mut at = dice.below(self.weights.iter().sum());
         for (kind, weight) in KINDS.iter().zip(&self.weights) {
@@ -198,18 +213,61 @@ impl Mixed {
         Kind::Get
     }
 
+    /// A revision to read at: of the past, the present, or soon to come.
+    fn age(&self, dice: &mut Dice) -> i64 {
+        let latest = self.latest.max(1);
+        match dice.below(4) {
+            0 => *dice.pick(&[i64::MIN, -1, 0, 1, latest - 1, latest + 1]),
+            1 => latest,
+            _ => 1 + dice.below(latest as u64) as i64,
+        }
+    }
+
+    /// A place in a listing: the edges, one beyond the end, and any.
+    fn offset(&self, dice: &mut Dice) -> i32 {
+        let keys = self.keys as i32;
+        match dice.below(3) {
+            0 => *dice.pick(&[i32::MIN, -1, 0, 1, keys, keys + 1, 2 * keys, i32::MAX]),
+            _ => dice.below(2 * self.keys + 1) as i32,
+        }
+    }
+
     fn path(&self, dice: &mut Dice) -> Bytes {
         let key = dice.below(self.keys);
-        match dice.below(4) {
-            0 => format!("/r/d/{key}/x").into(),
-            _ => format!("/r/{key}").into(),
+        let path = match dice.below(4) {
+            0 => format!("/r/d/{key}/x"),
+            _ => format!("/r/{key}"),
+        };
+        match self.edge(self.limits.path_bytes_max, dice) {
+            Some(size) => format!("{path}{}", "p".repeat(size - path.len())).into(),
+            None => path.into(),
         }
     }
 
     /// A value that nobody writes twice.
     fn value(&mut self, dice: &mut Dice) -> Bytes {
         self.writes += 1;
-        let padding = "x".repeat(*dice.pick(&SIZES));
-        format!("m{}.{}.{padding}", self.name, self.writes).into()
+        let value = format!("m{}.{}.", self.name, self.writes);
+        let padding = match self.edge(self.limits.value_bytes_max, dice) {
+            Some(size) => size - value.len(),
+            None => *dice.pick(&SIZES),
+        };
+        format!("{value}{}", "x".repeat(padding)).into()
+    }
+
+    /// Sometimes a size on either side of a limit.
+    fn edge(&self, limit: usize, dice: &mut Dice) -> Option<usize> {
+        let is_tried = limit <= LIMIT_TRIED_MAX && dice.below(AT_LIMIT_EVERY) == 0;
+        is_tried.then(|| *dice.pick(&[limit - 1, limit, limit + 1]))
+    }
+}
+
+/// A place in a listing, at a revision or in the latest state.
+fn list(verb: Verb, path: &'static str, rev: Option<i64>, offset: i32) -> Request {
+    Request {
+        rev,
+        offset: Some(offset),
+        local: Some(false),
+        ..ask(verb, path)
     }
 }

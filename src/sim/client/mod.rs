@@ -5,6 +5,7 @@
 
 mod crowd;
 mod increment;
+mod lock;
 mod mixed;
 mod script;
 
@@ -15,8 +16,9 @@ use crate::core::protocol::client::{Request, Response, Verb};
 
 pub use crowd::{Flood, Operator};
 pub use increment::{Increment, Style, count_of};
+pub use lock::{Locker, holder_of};
 pub use mixed::Mixed;
-pub use script::{Closer, Former, Recorder, Watcher};
+pub use script::{Closer, Former, Recorder, Watcher, Writer};
 
 /// What a client is there for.
 #[derive(Debug)]
@@ -27,6 +29,10 @@ pub enum Role {
     Mixed(Mixed),
     /// Counts, or appends to a list, by compare-and-set.
     Increment(Increment),
+    /// Takes and frees a lock.
+    Locker(Locker),
+    /// Writes to a file of its own, one write after the other.
+    Writer(Writer),
     /// Follows all changes that match a pattern.
     Watcher(Watcher),
     /// Writes and reads once at the end, to prove that the core serves.
@@ -46,7 +52,9 @@ impl Role {
             Role::Former(role) => role.next(),
             Role::Mixed(role) => Some(role.next(dice)),
             Role::Increment(role) => Some(role.next()),
-            Role::Watcher(role) => role.next(),
+            Role::Locker(role) => Some(role.next()),
+            Role::Writer(role) => Some(role.next()),
+            Role::Watcher(role) => role.next(dice),
             Role::Closer(role) => role.next(),
             Role::Recorder(role) => role.next(),
             Role::Flood(role) => role.next(dice),
@@ -55,12 +63,14 @@ impl Role {
     }
 
     /// A request was answered, or its outcome will never be known.
-    pub fn ended(&mut self, request: &Request, response: Option<&Response>) {
+    pub fn ended(&mut self, request: &Request, response: Option<&Response>, dice: &mut Dice) {
         match self {
             Role::Former(role) => role.ended(request, response),
             Role::Mixed(role) => role.ended(request, response),
             Role::Increment(role) => role.ended(request, response),
-            Role::Watcher(role) => role.ended(response),
+            Role::Locker(role) => role.ended(request, response, dice),
+            Role::Writer(_) => {}
+            Role::Watcher(role) => role.ended(request, response),
             Role::Closer(role) => role.ended(request, response),
             Role::Recorder(role) => role.ended(request, response),
             Role::Flood(role) => role.ended(),
@@ -72,6 +82,7 @@ impl Role {
     pub fn window(&self) -> usize {
         match self {
             Role::Recorder(_) => Recorder::WINDOW,
+            Role::Watcher(_) => Watcher::WINDOW,
             Role::Flood(_) => usize::MAX,
             _ => 1,
         }
@@ -84,6 +95,8 @@ impl Role {
             Role::Former(_)
             | Role::Mixed(_)
             | Role::Increment(_)
+            | Role::Locker(_)
+            | Role::Writer(_)
             | Role::Flood(_)
             | Role::Operator(_) => false,
         }

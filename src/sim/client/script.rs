@@ -57,39 +57,134 @@ impl Former {
     }
 }
 
+/// Writes to a file of its own, one write after the other.
+#[derive(Debug)]
+pub struct Writer {
+    name: usize,
+    writes: u64,
+}
+
+impl Writer {
+    /// A writer with this name.
+    pub fn new(name: usize) -> Writer {
+        Writer { name, writes: 0 }
+    }
+
+    pub(super) fn next(&mut self) -> Request {
+        self.writes += 1;
+        let (name, writes) = (self.name, self.writes);
+        set(
+            format!("/w/{name}"),
+            format!("{name}.{writes}"),
+            REV_CLOBBER,
+        )
+    }
+}
+
+/// Revisions that a watcher of the future looks ahead at most.
+const AHEAD_MAX: u64 = 200;
+
 /// Follows a pattern from some revision on: each WAIT begins right after the last answer, whatever
-/// node it goes to.
+/// node it goes to. Sometimes it asks for the revision beside it: an answer that tells of one with
+/// a match, before the WAIT was answered, would be a gap.
 #[derive(Debug)]
 pub struct Watcher {
     pattern: &'static str,
-    next: i64,
+    from: From,
+    /// The revision from which it has seen nothing; unknown until it has asked where it is.
+    next: Option<i64>,
+    /// Whether a WAIT is open, and a question for the revision.
+    open: (bool, bool),
+    /// Whether it may ask for the revision while this WAIT is open.
+    may_ask: bool,
+}
+
+/// Where a watch begins, as seen from the revision of that moment.
+#[derive(Clone, Copy, Debug)]
+enum From {
+    /// With the first revision of all.
+    Beginning,
+    /// In this many millionths of the past.
+    Past(u64),
+    /// With the latest revision.
+    Latest,
+    /// With the revision this far ahead, 1 for the next one.
+    Future(u64),
 }
 
 impl Watcher {
+    /// Requests that it has open at a time.
+    pub const WINDOW: usize = 2;
+
     /// A watcher with a pattern of its own.
     pub fn new(dice: &mut Dice) -> Watcher {
         let pattern = *dice.pick(&[
             "/**", "/r/*", "/r/**", "/count/*", "/*/0", "/ctl/**", "/r/?", "/r/0",
         ]);
-        let next = *dice.pick(&[1, 1, 1, 20, 100]);
-        Watcher { pattern, next }
+        let from = match dice.below(6) {
+            0 | 1 => From::Beginning,
+            2 => From::Past(dice.below(1_000_000)),
+            3 => From::Latest,
+            4 => From::Future(1),
+            _ => From::Future(1 + dice.below(AHEAD_MAX)),
+        };
+        Watcher {
+            pattern,
+            from,
+            next: None,
+            open: (false, false),
+            may_ask: false,
+        }
     }
 
-    /// What it follows, and the revision from which it has seen nothing.
-    pub fn position(&self) -> (&'static str, i64) {
-        (self.pattern, self.next)
+    /// What it follows, and the revision from which it has seen nothing, once it has begun.
+    pub fn position(&self) -> Option<(&'static str, i64)> {
+        Some((self.pattern, self.next?))
     }
 
-    pub(super) fn next(&mut self) -> Option<Request> {
-        Some(Request {
-            rev: Some(self.next),
-            ..ask(Verb::Wait, self.pattern)
-        })
+    pub(super) fn next(&mut self, dice: &mut Dice) -> Option<Request> {
+        match (self.open, self.next) {
+            ((false, _), Some(next)) => {
+                self.open.0 = true;
+                self.may_ask = dice.hit(250_000);
+                let rev = Some(next);
+                Some(Request {
+                    rev,
+                    ..ask(Verb::Wait, self.pattern)
+                })
+            }
+            ((_, false), next) if self.may_ask || next.is_none() => {
+                self.open.1 = true;
+                self.may_ask = false;
+                let verb = Some(Verb::Rev as i32);
+                Some(Request {
+                    verb,
+                    ..Request::default()
+                })
+            }
+            _ => None,
+        }
     }
 
-    pub(super) fn ended(&mut self, response: Option<&Response>) {
-        if let Some(rev) = response.and_then(|response| response.rev) {
-            self.next = rev.saturating_add(1);
+    pub(super) fn ended(&mut self, request: &Request, response: Option<&Response>) {
+        let is_wait = request.verb == Some(Verb::Wait as i32);
+        match is_wait {
+            true => self.open.0 = false,
+            false => self.open.1 = false,
+        }
+        let Some(rev) = response.and_then(|response| response.rev) else {
+            return;
+        };
+        if is_wait {
+            self.next = Some(rev.saturating_add(1));
+        } else if self.next.is_none() {
+            let now = rev.max(1);
+            self.next = Some(match self.from {
+                From::Beginning => 1,
+                From::Past(part) => 1 + (now - 1) * part as i64 / 1_000_000,
+                From::Latest => now,
+                From::Future(ahead) => now.saturating_add(ahead as i64),
+            });
         }
     }
 }

@@ -19,7 +19,7 @@ use super::trace::digest;
 use crate::core::consensus::Slot;
 use crate::core::env::{Env, Halt, Input, Time};
 use crate::core::id::{NodeId, Rev, SessionId};
-use crate::core::node::{Config, Start};
+use crate::core::node::{Config, Node, Start};
 use crate::core::protocol::client::{FLAG_SET, Request};
 use crate::core::protocol::peer::{Beat, Digest, Message};
 
@@ -199,6 +199,10 @@ impl Machine for Standin {
             digest: Digest(self.digest),
             rev: Rev(self.applied as u64),
         })
+    }
+
+    fn node(&self) -> Option<&Node> {
+        None
     }
 
     fn member_sets(&self) -> Vec<Vec<NodeId>> {

@@ -1,5 +1,7 @@
 //! How a stand-in serves clients.
 
+use bytes::Bytes;
+
 use super::{Bug, Standin};
 use crate::core::env::Env;
 use crate::core::id::SessionId;
@@ -35,6 +37,12 @@ impl Standin {
         let tag = request.tag;
         if !self.is_member {
             return env.reply(session, Response::refuse(tag, ErrorCode::Readonly));
+        }
+        let size = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+        let limits = self.config.limits;
+        let is_long = size(&request.path) > limits.path_bytes_max;
+        if is_long || size(&request.value) > limits.value_bytes_max {
+            return env.reply(session, Response::refuse_with(tag, "it is too large"));
         }
         if self.errs(Bug::LostWrite, env) {
             let rev = Some(self.applied + 1);
@@ -103,7 +111,7 @@ impl Standin {
         }
         let mut request = request.clone();
         if request.offset.is_some_and(|n| n > 0) && self.errs(Bug::ShortListing, env) {
-            request.offset = request.offset.map(|n| n + 1);
+            request.offset = request.offset.map(|n| n.saturating_add(1));
         }
         let response = self.shared.log.borrow().answer(&request, at);
         env.reply(session, response);

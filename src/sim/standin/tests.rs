@@ -1,5 +1,7 @@
 use super::*;
-use crate::sim::check::{agreement, counters, linearizability, once, revisions, sequence, watch};
+use crate::sim::check::{
+    agreement, counters, linearizability, lists, locks, once, revisions, search, sequence, watch,
+};
 use crate::sim::repeat;
 use crate::sim::run::{LIVENESS, NO_PANIC, Report, run, run_watching};
 
@@ -56,14 +58,17 @@ fn a_run_without_a_leak_equals_its_repetition() {
 fn expected(bug: Bug) -> &'static [&'static str] {
     match bug {
         Bug::None | Bug::HashOrder => &[],
-        Bug::StaleRead | Bug::WrongRev | Bug::ShortListing | Bug::WrongAge => {
-            &[linearizability::PROPERTY]
+        Bug::StaleRead | Bug::WrongRev => {
+            &[linearizability::PROPERTY, lists::PROPERTY, locks::PROPERTY]
         }
+        Bug::ShortListing | Bug::WrongAge => &[linearizability::PROPERTY],
         Bug::LostWrite | Bug::FalseSuccess => &[once::PROPERTY],
-        Bug::DoubleWrite => &[once::PROPERTY, counters::PROPERTY],
+        Bug::DoubleWrite => &[once::PROPERTY, counters::PROPERTY, watch::PROPERTY],
         Bug::BlindSet => &[
             once::PROPERTY,
             counters::PROPERTY,
+            lists::PROPERTY,
+            locks::PROPERTY,
             linearizability::PROPERTY,
         ],
         Bug::WatchGap | Bug::WatchTwice => &[watch::PROPERTY, sequence::PROPERTY, LIVENESS],
@@ -82,6 +87,37 @@ fn every_planted_bug_is_found_by_the_check_that_is_meant_for_it() {
         assert!(
             expected(bug).contains(&violation.property),
             "{bug:?}: {violation}"
+        );
+    }
+}
+
+/// Bugs that clients can see without looking at revisions.
+const VISIBLE: [Bug; 4] = [
+    Bug::StaleRead,
+    Bug::LostWrite,
+    Bug::BlindSet,
+    Bug::FalseSuccess,
+];
+
+#[test]
+fn what_the_search_rejects_is_rejected_by_those_that_follow_revisions() {
+    for bug in BUGS {
+        let mut rejected = 0;
+        for seed in 0..SEEDS {
+            let report = standin(seed, bug);
+            if let Some(what) = report.searched.broken {
+                rejected += 1;
+                let violation = report.violation.expect("the search rejected it");
+                assert_ne!(
+                    violation.property,
+                    search::PROPERTY,
+                    "{bug:?}, seed {seed}: {what}"
+                );
+            }
+        }
+        assert!(
+            rejected > 0 || !VISIBLE.contains(&bug),
+            "{bug:?} is not seen"
         );
     }
 }

@@ -68,9 +68,15 @@ impl Part {
         }
     }
 
-    fn ended(&mut self, stage: &Stage, request: &Request, response: Option<&Response>) {
+    fn ended(
+        &mut self,
+        stage: &Stage,
+        request: &Request,
+        response: Option<&Response>,
+        dice: &mut Dice,
+    ) {
         match self {
-            Part::Role(role) => role.ended(request, response),
+            Part::Role(role) => role.ended(request, response, dice),
             Part::Operator(operator) => operator.ended(stage, request, response),
         }
     }
@@ -156,8 +162,8 @@ impl Stage {
         let open = std::mem::take(&mut self.actors.borrow_mut()[actor].open);
         for operation in open.into_values() {
             let request = self.history.borrow()[operation].request.clone();
-            let part = &mut self.actors.borrow_mut()[actor].part;
-            part.ended(self, &request, None);
+            let Actor { part, dice, .. } = &mut self.actors.borrow_mut()[actor];
+            part.ended(self, &request, None, dice);
         }
     }
 }
@@ -260,6 +266,7 @@ impl<'a> Conversation<'a> {
             conn: self.conn,
             request,
             began: stage.now(),
+            ended: None,
             invoked,
             answer: None,
         });
@@ -301,11 +308,12 @@ impl<'a> Conversation<'a> {
         let request = {
             let one = &mut stage.history.borrow_mut()[operation];
             one.answer = Some((answered, response.clone()));
+            one.ended = Some(stage.now());
             one.request.clone()
         };
         let is_patient = {
-            let part = &mut stage.actors.borrow_mut()[actor].part;
-            part.ended(stage, &request, Some(&response));
+            let Actor { part, dice, .. } = &mut stage.actors.borrow_mut()[actor];
+            part.ended(stage, &request, Some(&response), dice);
             part.is_patient()
         };
         let is_pinned = stage.actors.borrow()[actor].pinned.is_some();

@@ -16,6 +16,7 @@ use crate::core::node::{Config, Node, Start};
 use crate::runtime::{Gauges, Machine, Options, ServeError, Server};
 use crate::sim::chance::What;
 use crate::sim::check::Violation;
+use crate::sim::check::{bounds, revisions};
 use crate::sim::machine::Machine as _;
 use crate::sim::process::Pid;
 use crate::sim::trace::{Kind, digest};
@@ -184,9 +185,11 @@ impl Stage {
         self.add(self.place(host), Kind::State, content, || {
             format!("has applied slot {}, rev {}", view.applied, view.rev)
         });
-        let found = self.agreement.borrow_mut().check(id, &view);
-        let found = found.or_else(|| self.revisions.borrow_mut().check_node(id, &view));
-        if let Some(violation) = found {
+        let before = self.shown.borrow_mut().insert(id, view);
+        let judged = bounds::check(id, node)
+            .and_then(|()| self.agreement.borrow_mut().check(id, &view))
+            .and_then(|()| revisions::check_node(id, before.as_ref(), &view));
+        if let Err(violation) = judged {
             self.accuse(violation);
         }
     }

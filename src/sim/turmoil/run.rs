@@ -20,8 +20,11 @@ use super::process::{Order, TIMEOUT, live_on};
 use super::stage::{PORT, Stage};
 use crate::core::env::Time;
 use crate::core::instrument::probe;
+use crate::core::limits::Limits;
 use crate::sim::chance::{Chance, What};
-use crate::sim::check::{Violation, counters, linearizability, once, revisions, sequence, watch};
+use crate::sim::check::{
+    Violation, counters, linearizability, lists, once, revisions, search, sequence, watch,
+};
 use crate::sim::client::{Closer, Former, Increment, Mixed, Recorder, Role, Style, Watcher};
 use crate::sim::machine::Machine as _;
 use crate::sim::model::Model;
@@ -92,6 +95,8 @@ pub fn run(seed: u64, narrator: Option<Narrator>) -> Report {
         simulated,
         revisions: result.unwrap_or(0),
         operations,
+        // Searched all the same; what is told of is the other simulator's.
+        searched: search::Found::default(),
         stats,
         chosen: BTreeMap::new(),
         hits: probe::take(),
@@ -214,7 +219,7 @@ impl Run<'_> {
         let params = &stage.params;
         let mut dice = stage.chance.dice(What::Swarm, 2);
         for name in 0..params.mixed {
-            let mixed = Mixed::new(name, params.keys, &mut dice);
+            let mixed = Mixed::new(name, params.keys, Limits::default(), &mut dice);
             stage.add_actor(Part::Role(Role::Mixed(mixed)), None);
         }
         for (style, count) in [
@@ -322,12 +327,19 @@ impl Run<'_> {
         let bound = WATCH_PATIENCE * self.stage.params.patience + PEER_DEADLINE;
         self.until(watch::PROPERTY, bound, |stage| behind(stage, &model))?;
         let history = self.stage.history.borrow();
-        watch::check(&history, &model)?;
-        once::check(&history, &model)?;
-        counters::check(&history, &model, self.stage.params.keys)?;
+        let actors = self.stage.actors.borrow();
+        let is_watcher = |actor: usize| matches!(actors[actor].part, Part::Role(Role::Watcher(_)));
+        let keys = self.stage.params.keys;
+        watch::check(&history, is_watcher, &model)?;
+        once::check(&history, &model, Limits::default())?;
+        counters::check(&history, &model, keys)?;
+        lists::check(&history, keys)?;
         // More may have happened since than the recorders were sent for.
         revisions::check_sessions(&history, i64::MAX)?;
         linearizability::check(&history, &model)?;
+        if let Some(what) = search::search(&history, search::QUICK).broken {
+            return Err(Violation::new(search::PROPERTY, what));
+        }
         Ok(model.rev() as u64)
     }
 
@@ -390,7 +402,9 @@ fn behind(stage: &Stage, model: &Model) -> Option<String> {
         let Part::Role(Role::Watcher(watcher)) = &one.part else {
             return None;
         };
-        let (pattern, next) = watcher.position();
+        let Some((pattern, next)) = watcher.position() else {
+            return Some(format!("client {actor} was never told where it is"));
+        };
         let rev = model.first_match(pattern.as_bytes(), next)?;
         Some(format!(
             "client {actor} still waits for {pattern} at rev {rev}"

@@ -13,11 +13,12 @@ use super::net::End;
 use super::params::Params;
 use super::process::Process;
 use crate::core::env::Time;
+use crate::core::id::NodeId;
 use crate::sim::chance::Chance;
 use crate::sim::check::Violation;
 use crate::sim::check::agreement::Agreement;
-use crate::sim::check::revisions::Revisions;
 use crate::sim::history::Operation;
+use crate::sim::machine::View;
 use crate::sim::trace::{Kind, Trace};
 use crate::sim::world::{Narrator, Stats};
 
@@ -47,7 +48,8 @@ pub(super) struct Stage {
     /// All clients leave.
     pub(super) is_over: Cell<bool>,
     pub(super) agreement: RefCell<Agreement>,
-    pub(super) revisions: RefCell<Revisions>,
+    /// What each node has shown last.
+    pub(super) shown: RefCell<BTreeMap<NodeId, View>>,
     violation: RefCell<Option<Violation>>,
     /// The time outside of hosts.
     pub(super) between_hosts: Cell<Time>,
@@ -76,7 +78,7 @@ impl Stage {
             is_calm: Cell::new(false),
             is_over: Cell::new(false),
             agreement: RefCell::default(),
-            revisions: RefCell::default(),
+            shown: RefCell::default(),
             violation: RefCell::default(),
             between_hosts: Cell::default(),
             narrator,

@@ -62,6 +62,10 @@ impl<M: Machine> World<M> {
             let to: Vec<_> = outgoing.to.iter().map(|id| format!("{id:.4}")).collect();
             format!("sends to {} {:?}", to.join(","), outgoing.message)
         });
+        let id = self.processes[from].id;
+        if let Err(violation) = self.observer.said(id, &outgoing.message) {
+            self.accuse(violation);
+        }
         let sent = self.trace.events();
         let parcel = if sent.is_multiple_of(self.net.params.decode_every) {
             Parcel::Bytes(self.buffer.as_slice().into())

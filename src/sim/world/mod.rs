@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use super::chance::{Chance, Dice, What};
 use super::check::Violation;
-use super::check::agreement::Agreement;
-use super::check::revisions::Revisions;
+use super::check::observer::Observer;
 use super::clock::Clock;
 use super::fault::{Doom, Event, Fault, NEVER_TROUBLED};
 use super::history::Operation;
@@ -89,8 +88,7 @@ pub struct World<M: Machine> {
     client_cuts: Vec<(usize, HostId, Time)>,
     shared: M::Shared,
     listening: Vec<Option<Pid>>,
-    agreement: Agreement,
-    revisions: Revisions,
+    observer: Observer,
     effects: Vec<super::process::Effect>,
     buffer: Vec<u8>,
     frame: bytes::BytesMut,
@@ -254,10 +252,20 @@ pub enum Happening {
 }
 
 impl<M: Machine> World<M> {
-    /// An empty world.
+    /// An empty world, made of what the seed says.
     pub fn new(seed: u64, shared: M::Shared, narrator: Option<Narrator>) -> World<M> {
+        let params = Params::draw(&Chance::new(seed));
+        World::with(seed, params, shared, narrator)
+    }
+
+    /// An empty world, made of this.
+    pub fn with(
+        seed: u64,
+        params: Params,
+        shared: M::Shared,
+        narrator: Option<Narrator>,
+    ) -> World<M> {
         let chance = Chance::new(seed);
-        let params = Params::draw(&chance);
         World {
             net: Net::new(params.net.clone(), chance),
             turn_dice: chance.dice(What::Process, 0),
@@ -284,8 +292,7 @@ impl<M: Machine> World<M> {
             client_cuts: Vec::new(),
             shared,
             listening: Vec::new(),
-            agreement: Agreement::default(),
-            revisions: Revisions::default(),
+            observer: Observer::default(),
             effects: Vec::new(),
             buffer: Vec::new(),
             frame: bytes::BytesMut::new(),
@@ -379,7 +386,7 @@ impl<M: Machine> World<M> {
             request_timeout: self.params.request_timeout,
             limits: Limits {
                 requests_open_max: self.params.requests_open,
-                ..Limits::default()
+                ..self.params.limits
             },
             tuning: self.params.tuning,
         }

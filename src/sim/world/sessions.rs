@@ -27,6 +27,8 @@ pub struct Actor {
     pub pinned: Option<Pid>,
     /// Whether it has been told to stop.
     pub stopped: bool,
+    /// Whether it has gone, whatever it wanted.
+    gone: bool,
     /// Its requests that wait for an answer, by tag.
     pub open: BTreeMap<i32, usize>,
     conn: Option<usize>,
@@ -91,6 +93,7 @@ impl<M: Machine> World<M> {
             role,
             pinned,
             stopped: false,
+            gone: false,
             open: BTreeMap::new(),
             conn: None,
             dice: self.chance.dice(What::Client, actor as u64),
@@ -107,6 +110,17 @@ impl<M: Machine> World<M> {
     pub fn open_conns(&self) -> impl Iterator<Item = usize> + use<'_, M> {
         let conns = self.actors.iter().filter_map(|actor| actor.conn);
         conns.filter(|conn| self.conns[*conn].open)
+    }
+
+    /// All clients close their connections and go.
+    pub fn dismiss_clients(&mut self) {
+        for actor in &mut self.actors {
+            actor.gone = true;
+        }
+        let open: Vec<usize> = self.open_conns().collect();
+        for conn in open {
+            self.leave(conn);
+        }
     }
 
     /// The connection of a client.
@@ -129,7 +143,7 @@ impl<M: Machine> World<M> {
     pub(super) fn on_act(&mut self, actor: usize) {
         let one = &mut self.actors[actor];
         one.scheduled = false;
-        if one.stopped && !one.role.is_final() {
+        if one.gone || (one.stopped && !one.role.is_final()) {
             return;
         }
         if one.role.is_over() {
@@ -229,9 +243,9 @@ impl<M: Machine> World<M> {
 
     fn client_delay(&mut self, actor: usize) -> Duration {
         let dice = &mut self.actors[actor].net_dice;
-        micros(match dice.below(50) {
-            0 => dice.magnitude(300, FRAME_DELAY_MAX),
-            _ => dice.between(20, 300),
+        micros(match dice.hit(self.params.client_tail_ppm) {
+            true => dice.magnitude(300, FRAME_DELAY_MAX),
+            false => dice.between(20, 300),
         })
     }
 
@@ -256,6 +270,7 @@ impl<M: Machine> World<M> {
             conn,
             request,
             began: self.now,
+            ended: None,
             invoked: self.trace.events(),
             answer: None,
         });
@@ -363,8 +378,10 @@ impl<M: Machine> World<M> {
         self.stats.answered += 1;
         let one = &mut self.history[operation];
         one.answer = Some((self.trace.events(), response.clone()));
+        one.ended = Some(self.now);
         let request = one.request.clone();
-        self.actors[actor].role.ended(&request, Some(&response));
+        let one = &mut self.actors[actor];
+        one.role.ended(&request, Some(&response), &mut one.dice);
         match response.error() {
             Some(ErrorCode::Readonly | ErrorCode::Other) => {
                 if self.actors[actor].pinned.is_none() {
@@ -497,7 +514,8 @@ impl<M: Machine> World<M> {
                 matches!(self.actors[actor].role, Role::Watcher(_))
             );
             sometimes!(WriteOutcomeUnknown, self.history[operation].is_write());
-            self.actors[actor].role.ended(&request, None);
+            let one = &mut self.actors[actor];
+            one.role.ended(&request, None, &mut one.dice);
         }
         self.act_later(actor);
     }

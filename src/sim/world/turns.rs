@@ -7,6 +7,7 @@ use crate::core::instrument::sometimes;
 use crate::core::protocol::client::encode_frame;
 use crate::sim::chance::Dice;
 use crate::sim::check::Violation;
+use crate::sim::check::observer::Observer;
 use crate::sim::machine::Machine;
 use crate::sim::net::State;
 use crate::sim::process::{Effect, HostId, Pid};
@@ -59,6 +60,7 @@ impl<M: Machine> World<M> {
             has_more && handled as u64 >= GROUP_INPUTS_MAX
         );
         self.trace.add(self.now, pid, Kind::Run, handled as u64);
+        self.observe(pid);
         if self.processes[pid].doom.is_some() && self.die_in_turn(pid, &mut effects, leaves) {
             self.effects = effects;
             return;
@@ -93,15 +95,35 @@ impl<M: Machine> World<M> {
             self.queue
                 .push(self.now + takes, Happening::Synced { pid, upto });
         }
-        let Some(view) = process.machine.as_ref().and_then(M::view) else {
+    }
+
+    /// Shows the checkers what a turn has led to, before anybody hears of it.
+    fn observe(&mut self, pid: Pid) {
+        let process = &mut self.processes[pid];
+        let (id, durable) = (process.id, process.disk.durable());
+        let records = std::mem::take(&mut process.records);
+        if !records.is_empty() {
+            self.check(|observer| {
+                let mut records = records.into_iter();
+                records.try_for_each(|(at, record)| observer.recorded(id, at, record))?;
+                observer.durable(id, durable)
+            });
+        }
+        let process = &self.processes[pid];
+        let Some(machine) = &process.machine else {
             return;
         };
-        let id = process.id;
+        let Some(view) = machine.view() else { return };
         self.trace
             .add(self.now, pid, Kind::State, view.digest.0 ^ view.applied.0);
-        let broken = self.agreement.check(id, &view);
-        let broken = broken.or_else(|| self.revisions.check_node(id, &view));
-        if let Some(violation) = broken {
+        let judged = self.observer.turned(pid, id, machine, &view);
+        if let Err(violation) = judged {
+            self.accuse(violation);
+        }
+    }
+
+    fn check(&mut self, judge: impl FnOnce(&mut Observer) -> Result<(), Violation>) {
+        if let Err(violation) = judge(&mut self.observer) {
             self.accuse(violation);
         }
     }
@@ -228,6 +250,7 @@ impl<M: Machine> World<M> {
         };
         let id = process.id;
         self.trace.add(self.now, pid, Kind::Synced, upto.0);
+        self.check(|observer| observer.durable(id, upto));
         for mut outgoing in self.processes[pid].disk.end_sync(upto) {
             if outgoing.to.contains(&id) {
                 outgoing.to.retain(|to| *to != id);

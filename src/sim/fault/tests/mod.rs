@@ -13,7 +13,7 @@ use crate::core::consensus::Slot;
 use crate::core::durable::Record;
 use crate::core::env::{Env, Input, Time};
 use crate::core::id::NodeId;
-use crate::core::node::Config;
+use crate::core::node::{Config, Node};
 use crate::core::protocol::client::Response;
 use crate::core::protocol::peer::Message;
 use crate::sim::disk::Manner;
@@ -85,6 +85,10 @@ impl Machine for Listener {
     }
 
     fn view(&self) -> Option<View> {
+        None
+    }
+
+    fn node(&self) -> Option<&Node> {
         None
     }
 

@@ -58,8 +58,7 @@ pub enum Bug {
     ShortListing,
     /// A read at a revision is answered at another.
     WrongAge,
-    /// Requests that waited are looked at in the order of a hash map, which no seed decides. Only a
-    /// second run shows it.
+    /// Others are told in the order of a hash set, which no seed decides. Only a second run shows it.
     HashOrder,
 }
 
@@ -90,6 +89,8 @@ const BEAT: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub struct Shared {
     log: Rc<RefCell<Model>>,
+    /// Where each of them is to be found.
+    addrs: Rc<RefCell<BTreeMap<NodeId, String>>>,
     bug: Bug,
 }
 
@@ -98,6 +99,7 @@ impl Shared {
     pub fn new(bug: Bug) -> Shared {
         Shared {
             log: Rc::default(),
+            addrs: Rc::default(),
             bug,
         }
     }
@@ -125,6 +127,9 @@ impl Machine for Standin {
     type Shared = Shared;
 
     fn new(config: Config, shared: &Shared) -> Standin {
+        let mut addrs = shared.addrs.borrow_mut();
+        addrs.insert(config.id, config.addr.clone());
+        drop(addrs);
         Standin {
             shared: shared.clone(),
             is_member: config.start != Start::Join,
@@ -176,7 +181,11 @@ impl Machine for Standin {
         }
         if env.now() >= self.beat_at {
             self.beat_at = env.now() + BEAT;
-            let links: Vec<NodeId> = self.links.iter().copied().collect();
+            self.find_others(env);
+            let mut links: Vec<NodeId> = self.links.iter().copied().collect();
+            if self.shared.bug == Bug::HashOrder {
+                links = in_hash_order(links);
+            }
             env.send(&links, Message::Beat(self.beat()), None);
         }
         env.wake_at(self.beat_at);
@@ -223,6 +232,15 @@ impl Standin {
     /// Whether the planted bug shows in this case.
     fn errs(&self, bug: Bug, env: &mut impl Env) -> bool {
         self.shared.bug == bug && is_hit(env.random(), BUG_PPM)
+    }
+
+    /// Asks for a connection to everybody who is not connected.
+    fn find_others(&self, env: &mut impl Env) {
+        for (id, addr) in &*self.shared.addrs.borrow() {
+            if *id != self.config.id && !self.links.contains(id) {
+                env.locate(*id, Some(addr));
+            }
+        }
     }
 
     fn append(&mut self, event: Event) -> i64 {
@@ -279,6 +297,12 @@ impl Standin {
             }
         }
     }
+}
+
+#[allow(clippy::disallowed_types, reason = "the bug that is planted here")]
+fn in_hash_order(ids: Vec<NodeId>) -> Vec<NodeId> {
+    let set: std::collections::HashSet<NodeId> = ids.into_iter().collect();
+    set.into_iter().collect()
 }
 
 fn event(path: &str, value: String) -> Event {

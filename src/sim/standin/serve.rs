@@ -1,12 +1,5 @@
 //! How a stand-in serves clients.
 
-#![allow(
-    clippy::disallowed_types,
-    reason = "one of its bugs is the order of a hash map"
-)]
-
-use std::collections::HashMap;
-
 use bytes::Bytes;
 
 use super::{Bug, Standin};
@@ -156,11 +149,6 @@ impl Standin {
 
     /// Tries again to answer what had to wait.
     pub(super) fn retry_parked(&mut self, env: &mut impl Env) {
-        if self.shared.bug == Bug::HashOrder {
-            let parked = self.parked.drain(..).enumerate();
-            let parked: HashMap<_, _> = parked.collect();
-            self.parked.extend(parked.into_values());
-        }
         for (session, request) in std::mem::take(&mut self.parked) {
             if !self.read(session, &request, env) {
                 self.parked.push((session, request));

@@ -45,8 +45,19 @@ pub struct Gauge {
     pub used: u64,
     /// How much of it there may be.
     pub most: u64,
-    /// Whether none of it is left once clients are gone and everything that was asked for is done.
-    pub drains: bool,
+    /// When none of it is left.
+    pub drains: Drains,
+}
+
+/// When nothing is left of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drains {
+    /// It is kept.
+    Never,
+    /// Once clients are gone and everything that was asked for is done.
+    AtRest,
+    /// Then, if every process that lives is in touch: it is theirs.
+    InTouch,
 }
 
 impl Gauge {
@@ -57,14 +68,22 @@ impl Gauge {
             what,
             used,
             most,
-            drains: false,
+            drains: Drains::Never,
         }
     }
 
     /// Something that waits to be done.
     pub fn waiting(what: &'static str, used: usize, most: usize) -> Gauge {
         Gauge {
-            drains: true,
+            drains: Drains::AtRest,
+            ..Gauge::kept(what, used, most)
+        }
+    }
+
+    /// Something that waits to be done for other processes.
+    pub fn entrusted(what: &'static str, used: usize, most: usize) -> Gauge {
+        Gauge {
+            drains: Drains::InTouch,
             ..Gauge::kept(what, used, most)
         }
     }

@@ -237,11 +237,15 @@ impl<'a, M: Machine> Run<'a, M> {
         self.world.dismiss_clients();
         let deadline = self.world.now + self.world.liveness_bound();
         let mut busy = self.world.core.clone();
+        let in_touch = self.world.alive().all(|pid| busy.contains(&pid));
         loop {
             let left = |pid: &Pid| {
                 let machine = self.world.processes[*pid].machine.as_ref();
                 let node = machine.and_then(M::node)?;
-                Some((self.world.processes[*pid].id, bounds::leftover(node)?))
+                Some((
+                    self.world.processes[*pid].id,
+                    bounds::leftover(node, in_touch)?,
+                ))
             };
             busy.retain(|pid| left(pid).is_some());
             let Some((id, gauge)) = busy.first().and_then(left) else {

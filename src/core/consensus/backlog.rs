@@ -276,19 +276,23 @@ impl Backlog {
     pub fn load(&self, me: NodeId, tell: &mut impl FnMut(Gauge)) {
         let own = usize::from(self.queues.contains_key(&me));
         let others = self.queues.len() - own;
-        tell(Gauge::waiting("origins that forward", others, ORIGINS_MAX));
+        tell(Gauge::entrusted(
+            "origins that forward",
+            others,
+            ORIGINS_MAX,
+        ));
         for (origin, queue) in &self.queues {
             // The last command may be as large as it likes.
             let last = queue.ops.back().map_or(0, cost);
             if *origin != me {
                 let commands = queue.ops.len();
-                tell(Gauge::waiting(
+                tell(Gauge::entrusted(
                     "forwarded commands",
                     commands,
                     FORWARDED_MAX,
                 ));
                 let bytes = queue.bytes - last;
-                tell(Gauge::waiting(
+                tell(Gauge::entrusted(
                     "forwarded commands, bytes",
                     bytes,
                     FORWARDED_BYTES_MAX,
@@ -383,8 +387,8 @@ pub fn cost(op: &Op) -> usize {
             mutation: Mutation::Nop,
             ..
         }
-        | Op::Void
-        | Op::Unseat { .. } => FIXED + 2 * size_of::<NodeId>(),
+        | Op::Void => FIXED,
+        Op::Unseat { .. } => FIXED + 2 * size_of::<NodeId>(),
     }
 }
 

@@ -100,14 +100,14 @@ impl Eviction {
         }
     }
 
-    /// The command that takes somebody out who is gone, if there is one.
+    /// Somebody who is gone, if there is one, and the command that takes it out.
     pub fn propose(
         &mut self,
         now: Time,
         state: &State,
         peers: &Peers,
         evidence: &Evidence,
-    ) -> Option<Op> {
+    ) -> Option<(NodeId, Op)> {
         let latest = state.epochs().latest();
         if now < self.due || !latest.has(self.me) {
             return None;
@@ -136,7 +136,7 @@ impl Eviction {
         sometimes!(MemberEvicted, latest.has(id));
         sometimes!(SeatHandedOver, latest.has(id) && successor.is_some());
         sometimes!(StandbyEvicted, !latest.has(id));
-        Some(Op::Unseat { id, successor })
+        Some((id, Op::Unseat { id, successor }))
     }
 }
 

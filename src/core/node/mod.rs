@@ -47,6 +47,8 @@ pub struct Node {
     /// The latest change of owners that this node asked for.
     owners_change: Option<Seq>,
     eviction: Eviction,
+    /// The latest eviction that this node asked for.
+    evicting: Option<(Seq, NodeId)>,
     /// Whom the members do not hear.
     evidence: Evidence,
     /// The replicated state and the consensus on what comes next; nothing before a process that
@@ -113,6 +115,7 @@ impl Node {
             housekeeping: Housekeeping::new(identity, founds),
             ownership: Ownership::new(id),
             owners_change: None,
+            evicting: None,
             eviction: Eviction::new(id, config.timeout),
             evidence: Evidence::default(),
             replica,
@@ -355,18 +358,23 @@ impl Node {
             evidence: &self.evidence,
             last_write: self.service.last_write(),
         };
-        // Without a majority changes of owners do not pile up.
+        // Without a majority neither changes of owners nor evictions pile up.
         let is_open = |seq| state.last(self.config.id) < seq;
         if !self.owners_change.is_some_and(is_open)
             && let Some(op) = self.ownership.propose(sight)
         {
             self.owners_change = Some(submit(&mut self.next, consensus, op));
         }
-        if let Some(op) = self
-            .eviction
-            .propose(now, state, &self.peers, &self.evidence)
-        {
-            submit(&mut self.next, consensus, op);
+        match self.evicting.filter(|(seq, _)| is_open(*seq)) {
+            // It may have waited for a majority, and the one that was gone may be back.
+            Some((seq, id)) if !self.peers.is_silent(id, now) => consensus.void(seq),
+            Some(_) => {}
+            None => {
+                let (peers, evidence) = (&self.peers, &self.evidence);
+                if let Some((id, op)) = self.eviction.propose(now, state, peers, evidence) {
+                    self.evicting = Some((submit(&mut self.next, consensus, op), id));
+                }
+            }
         }
         if !self.has_chores && now < self.housekeeping.deadline(self.is_member) {
             return;

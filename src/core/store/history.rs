@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::event::Event;
 use super::tree::Dir;
 use crate::core::instrument::planted;
-use crate::core::limits::Gauge;
+use crate::core::limits::{Drains, Gauge};
 
 /// How much history a store retains. Both bounds hold; the state before the oldest retained
 /// revision is forgotten.
@@ -74,7 +74,7 @@ impl History {
             what,
             used,
             most,
-            drains: false,
+            drains: Drains::Never,
         };
         tell(kept("revisions retained", self.len, revs));
         // The latest revision stays whatever it takes.

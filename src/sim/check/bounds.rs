@@ -2,7 +2,7 @@
 
 use super::Violation;
 use crate::core::id::NodeId;
-use crate::core::limits::Gauge;
+use crate::core::limits::{Drains, Gauge};
 use crate::core::node::Node;
 
 /// The property, as a sentence.
@@ -29,11 +29,17 @@ pub fn check(id: NodeId, node: &Node) -> Result<(), Violation> {
     }
 }
 
-/// What is left in a node of that which must not be left at the end.
-pub fn leftover(node: &Node) -> Option<Gauge> {
+/// What is left in a node of that which must not be left at the end; `in_touch` if every process
+/// that lives can be heard.
+pub fn leftover(node: &Node, in_touch: bool) -> Option<Gauge> {
     let mut left = None;
     node.load(|gauge| {
-        if gauge.drains && gauge.used > 0 {
+        let drains = match gauge.drains {
+            Drains::Never => false,
+            Drains::AtRest => true,
+            Drains::InTouch => in_touch,
+        };
+        if drains && gauge.used > 0 {
             left = Some(gauge);
         }
     });

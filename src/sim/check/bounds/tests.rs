@@ -56,11 +56,14 @@ fn one_connection_too_many_is_found_and_one_that_is_left_over() {
         limits,
         tuning: Tuning::default(),
     });
-    assert_eq!((check(id, &node), leftover(&node)), (Ok(()), None));
+    assert_eq!((check(id, &node), leftover(&node, true)), (Ok(()), None));
     let mut open = |session| {
         let session = SessionId(session);
         node.handle(Input::Opened { session }, &mut Nowhere);
-        (check(id, &node), leftover(&node).map(|gauge| gauge.used))
+        (
+            check(id, &node),
+            leftover(&node, true).map(|gauge| gauge.used),
+        )
     };
     assert_eq!(open(1), (Ok(()), Some(1)));
     assert!(open(2).0.is_err());

@@ -104,10 +104,6 @@ impl Machine for Listener {
         Vec::new()
     }
 
-    fn node(&self) -> Option<&Node> {
-        None
-    }
-
     fn file(&self, _path: &str) -> Option<Bytes> {
         None
     }

@@ -91,11 +91,11 @@ impl Machine for Listener {
         None
     }
 
-    /// One configuration of all that ever started.
     fn node(&self) -> Option<&Node> {
         None
     }
 
+    /// One configuration of all that ever started.
     fn member_sets(&self) -> Vec<Vec<NodeId>> {
         vec![self.shared.ids.borrow().clone()]
     }

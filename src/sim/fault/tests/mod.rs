@@ -47,6 +47,8 @@ struct Listener {
     shared: Shared,
     id: NodeId,
     links: Vec<NodeId>,
+    /// The rounds that it has recorded: none comes twice.
+    rounds: u32,
 }
 
 impl Machine for Listener {
@@ -58,6 +60,7 @@ impl Machine for Listener {
             shared: shared.clone(),
             id: config.id,
             links: Vec::new(),
+            rounds: 0,
         }
     }
 
@@ -71,7 +74,8 @@ impl Machine for Listener {
             }
             Input::Unlinked { peer } => self.links.retain(|one| *one != peer),
             Input::Client { session, request } => {
-                env.record(Record::Round { round: 1 });
+                self.rounds += 1;
+                env.record(Record::Round { round: self.rounds });
                 for peer in &self.links {
                     env.send(&[*peer], message(0), None);
                 }

@@ -139,7 +139,7 @@ mod tests {
             runs: 40,
             hits: vec![(0, "a"), (4, "b"), (30, "b")],
         };
-        assert_eq!(hunt.median_runs(), Some(5));
+        assert_eq!(hunt.median_runs(), Some(4));
         assert_eq!(hunt.caught_as(), ["b", "a"]);
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chance::{Chance, Dice, What};
 use super::client::{From, Increment, Locker, Mixed, Role, Style, Watcher};
-use super::params::Params;
+use super::params::{Params, micros};
 
 /// Requests that clients make in a drawn storm, more or less, times members: each member makes a
 /// request cost more events. Most bugs need few.
@@ -75,9 +75,10 @@ pub fn draw(chance: &Chance, params: &mut Params) -> Vec<Client> {
     tasks.extend((0..lockers).map(|_| Task::Lock {
         key: dice.below(params.keys),
     }));
-    let requests = dice.magnitude(REQUESTS.0, REQUESTS.1) as u32 / params.members as u32;
-    let busy = tasks.len() as u32 * 2 * params.storm / requests;
-    params.think = params.think.max(busy);
+    let requests = dice.magnitude(REQUESTS.0, REQUESTS.1) / params.members as u64;
+    let storm = params.storm.as_micros() as u64;
+    let busy = tasks.len() as u64 * 2 * storm / requests;
+    params.think = params.think.max(micros(busy));
     let watchers = sometimes(dice);
     tasks.extend((0..watchers).map(|_| {
         let (pattern, from) = Watcher::draw(dice);

@@ -8,12 +8,20 @@ use crate::sim::client::{Former, Role};
 use crate::sim::fault::{Fault, Moment};
 use crate::sim::nemesis::{KINDS, Kind};
 use crate::sim::params::{Params, micros};
+use crate::sim::process::Pid;
 use crate::sim::setup::Setup;
 use crate::sim::world::World;
 
 /// Four members and as many standbys as asked for, on a calm network.
 fn cluster(standbys: usize) -> World<Node> {
-    let mut world: World<Node> = World::new(&Setup::calm(1), (), None);
+    cluster_with(standbys, Setup::calm(1).params.timeout)
+}
+
+/// The same, in which the silent are put out after another time.
+fn cluster_with(standbys: usize, timeout: Duration) -> World<Node> {
+    let mut setup = Setup::calm(1);
+    setup.params.timeout = timeout;
+    let mut world: World<Node> = World::new(&setup, (), None);
     let net = &mut world.net.params;
     net.delay_min = micros(200);
     net.delay_spread = Duration::ZERO;
@@ -48,7 +56,8 @@ fn seats(world: &World<Node>) -> Vec<(u64, Option<NodeId>)> {
 
 #[test]
 fn the_slot_of_a_dead_member_is_vacated_and_a_standby_takes_it() {
-    let mut world = cluster(1);
+    // Nobody is put out before the operator acts.
+    let mut world = cluster_with(1, Duration::from_secs(60));
     let (_, dead) = seats(&world)[1];
     let dead = dead.expect("somebody holds it");
     let host = world.processes[world.by_id[&dead]].host;
@@ -99,7 +108,9 @@ fn each_kind_of_fault_is_drawn_for_some_process_at_some_time() {
     let mut world = cluster(2);
     world.params.disk = crate::sim::disk::Manner::Syncs(micros(100));
     world.storm_began = world.now;
-    let victim = world.process_on(5).expect("a standby lives");
+    let members = world.member_sets().concat();
+    let is_standby = |pid: &Pid| !members.contains(&world.processes[*pid].id);
+    let victim = world.alive().find(is_standby).expect("a standby lives");
     for kind in KINDS {
         let drawn = (0..20).find_map(|n| {
             let mut dice = world.chance.dice(crate::sim::chance::What::Nemesis, n);

@@ -149,7 +149,7 @@ pub fn best_standby(state: &State, peers: &Peers, now: Time) -> Option<NodeId> {
         let is_ready = !holders.contains(&id)
             && !state.epochs().latest().has(id)
             && !peer.is_silent(now)
-            && peer.applied.plus(state.alpha() / 2) >= state.applied();
+            && state.is_caught_up(peer.applied);
         let trip = peer.round_trip().unwrap_or_default();
         is_ready.then_some((std::cmp::Reverse(peer.applied), trip, id))
     });

@@ -7,6 +7,7 @@ mod heartbeat;
 mod leaving;
 mod load;
 mod objection;
+mod report;
 mod transfer;
 
 #[cfg(test)]
@@ -25,7 +26,7 @@ use super::membership::{
     BEAT, BEATS_MISSED, Eviction, Evidence, Housekeeping, Identity, Ownership, Peers, Sight,
     Situation,
 };
-use super::protocol::client::{Request, Response};
+use super::protocol::client::{Request, Response, Verb};
 use super::protocol::peer::{Digest, Message};
 use super::service::{Rules, Service, Standing, Task};
 use super::state::State;
@@ -59,6 +60,8 @@ pub struct Node {
     /// The number of the next command of this process.
     next: Seq,
     beat_due: Time,
+    /// When this node did something first.
+    began: Time,
     /// When this node did something last.
     awake: Time,
     /// Something in `/ctl` or in the membership changed: there may be chores.
@@ -122,6 +125,7 @@ impl Node {
             download: Download::new(config.history()),
             uploads: Uploads::default(),
             beat_due: Time(0),
+            began: Time::NEVER,
             awake: Time::NEVER,
             has_chores: true,
             is_member: false,
@@ -169,6 +173,7 @@ impl Node {
             self.peers.excuse(now);
         }
         self.awake = now;
+        self.began = self.began.min(now);
         let may_be_out = self.has_chores || self.is_put_out || self.leaving.is_some();
         self.do_chores(now, env);
         if may_be_out {
@@ -235,9 +240,11 @@ impl Node {
 
     fn on_request(&mut self, session: SessionId, request: Request, env: &mut impl Env) {
         let tag = request.tag;
+        let is_status = request.verb == Some(Verb::Status as i32);
         let standing = Standing {
             is_member: self.is_member,
             objection: self.objection(&request, env.now()),
+            report: is_status.then(|| self.report(env.now())),
         };
         let Some(Replica { state, consensus }) = &mut self.replica else {
             let text = "this node has no copy of the store yet; try again";

@@ -213,6 +213,17 @@ impl State {
             })
     }
 
+    /// Whether a process that has applied the log up to `applied` is far enough to become a member
+    /// without holding the others up.
+    pub fn is_caught_up(&self, applied: Slot) -> bool {
+        applied.plus(self.alpha / 2) >= self.applied
+    }
+
+    /// Whether the latest change of configuration is in force. One change comes after the other.
+    pub fn is_settled(&self) -> bool {
+        self.epochs.latest().start <= self.applied
+    }
+
     /// The ids in `/ctl/node`: processes that have registered.
     pub fn processes(&self) -> Vec<NodeId> {
         let view = self.store.at(None).expect("the current state can be read");
@@ -227,6 +238,24 @@ impl State {
         match view.get(&guard::node_file(node, "addr")) {
             Found::File { value, .. } => Some(value),
             Found::Missing | Found::Dir { .. } => None,
+        }
+    }
+
+    /// What a process has written into one of its files in `/ctl/node/<id>`; nothing if it has not.
+    pub fn text_of(&self, node: NodeId, name: &str) -> String {
+        self.text(&guard::node_file(node, name))
+    }
+
+    /// The name of the cluster; empty before its founder has written it.
+    pub fn cluster_name(&self) -> String {
+        self.text(&guard::name_file())
+    }
+
+    fn text(&self, path: &Path) -> String {
+        let view = self.store.at(None).expect("the current state can be read");
+        match view.get(path) {
+            Found::File { value, .. } => String::from_utf8_lossy(&value.0).into_owned(),
+            Found::Missing | Found::Dir { .. } => String::new(),
         }
     }
 
@@ -317,7 +346,7 @@ impl State {
             .slot_files()
             .any(|(path, found, value)| path == *file && found == rev && value.0.is_empty());
         let holders = self.slot_holders();
-        let settled = self.epochs.latest().start <= self.applied;
+        let settled = self.is_settled();
         let taken_last = self.store.event(self.store.rev()).map(|event| &event.path);
         sometimes!(
             ClaimLosesRace,

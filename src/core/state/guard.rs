@@ -76,6 +76,18 @@ impl State {
         }
     }
 
+    /// Whether this is a file that a process keeps about itself, and the process has been put out
+    /// meanwhile: what it had under way leaves nothing behind.
+    pub(super) fn is_left_over(&self, origin: NodeId, mutation: &Mutation) -> bool {
+        let Mutation::Set { path, .. } = mutation else {
+            return false;
+        };
+        let dir = node_dir(origin);
+        let name = path.as_str().strip_prefix(dir.as_str());
+        // The address comes first.
+        name.is_some_and(|name| name != "/addr") && self.addr_of(origin).is_none()
+    }
+
     fn guard_slot(&self, path: &Path, value: Option<&Value>) -> Result<(), String> {
         let depth = path.components().count();
         if depth > 3 && value.is_some() {

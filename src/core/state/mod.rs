@@ -268,6 +268,9 @@ impl State {
                     self.store.refuse(&text);
                     return Outcome::Guarded(text);
                 }
+                if *author == Author::Server && self.is_left_over(origin, mutation) {
+                    return Outcome::Nothing;
+                }
                 let done = self.store.apply(mutation);
                 match done.result {
                     Ok(()) => Outcome::Done(done.rev),

@@ -1,6 +1,7 @@
 //! What clients may not do to the files of the servers, and what they may.
 
 use super::*;
+use crate::core::store::{Mutation, Value};
 
 fn del(path: &str) -> Request {
     Request {
@@ -105,4 +106,41 @@ fn force_takes_a_slot_although_the_majority_is_lost_and_seats_no_stranger() {
     }
     assert_eq!(world.ask(1, forced(set(&alive, "", -1))).error(), None);
     assert_eq!(world.value(1, &alive), Some(String::new()));
+}
+
+#[test]
+fn what_an_evicted_process_had_under_way_leaves_nothing_behind() {
+    fn soon(config: &mut Config) {
+        config.timeout = Duration::from_secs(1);
+        config.pulse = Duration::from_secs(100_000);
+    }
+    let mut world = World::cluster_with(3, 3, soon);
+    let applied = format!("/ctl/node/{}/applied", id(3));
+    world.isolate(3, true);
+    let seq = world.nodes[&id(3)].next;
+    world.command(
+        3,
+        Op::Mutate {
+            mutation: Mutation::Set {
+                path: Path::parse(applied.as_bytes()).expect("well formed"),
+                value: Value("1".into()),
+                rev: -1,
+            },
+            author: Author::Server,
+        },
+    );
+    world.run(Duration::from_secs(3));
+    assert_eq!(world.value(1, &applied), None, "it was evicted");
+    world.isolate(3, false);
+    // The others have hung up on it, so it calls again, and is called back.
+    for n in [1, 2] {
+        world.link(id(n), id(3));
+        world.link(id(3), id(n));
+    }
+    world.run(Duration::from_secs(3));
+    let evicted = world.halted.iter().any(|(who, _)| *who == id(3));
+    assert!(evicted, "it has learnt it: {:?}", world.halted);
+    let state = world.nodes[&id(1)].state().expect("it serves");
+    assert_eq!(state.processes(), [id(1), id(2)]);
+    assert!(state.last(id(3)) >= seq, "it came into effect");
 }

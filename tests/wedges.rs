@@ -82,7 +82,7 @@ async fn standbys_outlive_the_process_that_they_attached_to_and_one_takes_over()
     servers.remove(first);
     assert!(servers.iter_mut().all(Server::is_alive));
     until("the standby takes writes", async || {
-        standby.set("/w", "x", Condition::ALWAYS).await.is_ok()
+        standby.set("/probe", "x", Condition::ALWAYS).await.is_ok()
     })
     .await;
     write_through_each(&servers).await;
@@ -121,7 +121,7 @@ async fn members_that_come_back_from_a_loss_of_majority_stay_members_and_write_a
     // What is queued meanwhile must not turn against them.
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(4) {
-        let refused = first.set("/w", "x", Condition::ALWAYS).await;
+        let refused = first.set("/probe", "x", Condition::ALWAYS).await;
         let text = detail(refused.expect_err("there is no majority"));
         assert!(
             text.starts_with("no majority of the members answered"),
@@ -133,7 +133,7 @@ async fn members_that_come_back_from_a_loss_of_majority_stay_members_and_write_a
     }
     let begin = Instant::now();
     until("writes go on", async || {
-        first.set("/w", "y", Condition::ALWAYS).await.is_ok()
+        first.set("/probe", "y", Condition::ALWAYS).await.is_ok()
     })
     .await;
     // The original took as long again as the majority was missing.
@@ -201,7 +201,7 @@ async fn a_process_started_again_at_its_address_takes_the_place_of_its_former_se
     .await;
     write_through_each(&servers[..2]).await;
     until("it takes writes", async || {
-        again.set("/w", "x", Condition::ALWAYS).await.is_ok()
+        again.set("/probe", "x", Condition::ALWAYS).await.is_ok()
     })
     .await;
 }
@@ -274,15 +274,15 @@ async fn of_two_members_either_may_leave_and_the_loss_of_one_is_told() {
         if !loses {
             second.signal(Signal::TERM);
             assert_eq!(second.wait(), Some(0));
-            let written = writer.set("/w", "left", Condition::ALWAYS).await;
+            let written = writer.set("/probe", "left", Condition::ALWAYS).await;
             written.expect("the one that is left is the majority");
             continue;
         }
         second.kill();
-        let refused = writer.set("/w", "lost", Condition::ALWAYS).await;
+        let refused = writer.set("/probe", "lost", Condition::ALWAYS).await;
         let text = detail(refused.expect_err("there is no majority"));
         assert!(text.contains("may or may not take effect"), "{text}");
-        let read = writer.local(true).get("/w").await;
+        let read = writer.local(true).get("/probe").await;
         assert_eq!(
             read.expect("it answers").expect("it is there").value,
             "left"

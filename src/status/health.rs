@@ -26,6 +26,9 @@ pub(super) fn judge(status: &mut Status, reports: &[&Report], furthest: &Report)
     for process in &status.processes {
         problems.extend(problem(process, furthest.timeout_ms, works));
     }
+    if works && furthest.changing {
+        problems.push("a change of the members is coming into force".to_owned());
+    }
     if works {
         problems.extend(vacancy(status));
     }

@@ -41,6 +41,7 @@ fn report(me: usize, members: usize, heard: &[usize]) -> Report {
         seats: seats.collect(),
         known: known.collect(),
         leaving: false,
+        changing: false,
     }
 }
 

@@ -224,10 +224,13 @@ fn name() -> Regex {
 fn without_figures(text: &str) -> String {
     let rules = [
         (r"[0-9-]{10}T[0-9:.]+Z", "TIME"),
-        (r"\b[0-9]+(?:ms|s|m|h|d)(?:[0-9]+[smh])?\b", "SPAN"),
+        (
+            r"(?-u:\b)[0-9]+(?:ms|s|m|h|d)(?:[0-9]+[smh])?(?-u:\b)",
+            "SPAN",
+        ),
         (r" +", " "),
         (
-            r"(?m)^(\S+ [A-Z2-7]{16} \S+ (?:up|leaving|unreached|cut off|silent|gone)) .*$",
+            r"(?m)^([^ ]+ [A-Z2-7]{16} [^ ]+ (?:up|leaving|unreached|cut off|silent|gone)) .*$",
             "$1",
         ),
     ];

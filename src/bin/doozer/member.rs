@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use doozer::client::{Change, Client, Condition, Error, Event};
+use doozer::client::{Change, Client, Condition, Error};
 use doozer::core::id::Rev;
 use doozer::core::protocol::client::ErrorCode;
 use doozer::status::{Process, Status};
@@ -263,21 +263,27 @@ impl Members<'_> {
         }
     }
 
-    /// Who takes a slot that became vacant at a revision, if somebody does before long.
+    /// Who takes a slot that became vacant at a revision, once it votes, if that is before long.
     async fn taker(&self, path: &str, vacant: Rev) -> Result<Option<&Process>, Failure> {
-        let waiting = self.client.wait(path, vacant.next());
-        let Ok(event) = tokio::time::timeout(CLAIM_MAX, waiting).await else {
-            return Ok(None);
-        };
-        let Event {
-            change: Change::Set(value),
-            ..
-        } = event?
-        else {
+        match tokio::time::timeout(CLAIM_MAX, self.claim(path, vacant)).await {
+            Ok(taker) => taker,
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn claim(&self, path: &str, vacant: Rev) -> Result<Option<&Process>, Failure> {
+        let event = self.client.wait(path, vacant.next()).await?;
+        let Change::Set(value) = event.change else {
             return Ok(None);
         };
         let mut processes = self.status.processes.iter();
-        Ok(processes.find(|process| value == process.id))
+        let taker = processes.find(|process| value == process.id);
+        if let Some(taker) = taker {
+            // It says so when the change is in force, some round trips later.
+            let writable = format!("/ctl/node/{}/writable", taker.id);
+            self.client.wait(&writable, event.rev).await?;
+        }
+        Ok(taker)
     }
 
     fn slots(&self) -> impl Iterator<Item = &str> {

@@ -33,6 +33,8 @@ impl Node {
         report.voters = texts(&latest.members);
         report.owners = texts(&latest.owners);
         report.seats = seats(state);
+        let mut epochs = state.epochs().iter();
+        report.changing = epochs.any(|epoch| epoch.members != latest.members);
         let ids: BTreeSet<NodeId> = state
             .processes()
             .into_iter()

@@ -43,6 +43,10 @@ pub struct Report {
     /// It is about to leave the cluster.
     #[prost(bool, tag = "13")]
     pub leaving: bool,
+    /// A change of who votes is coming into force: until then, a majority of those who voted before
+    /// is needed as well.
+    #[prost(bool, tag = "14")]
+    pub changing: bool,
 }
 
 /// A membership slot.

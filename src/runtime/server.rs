@@ -69,6 +69,31 @@ pub async fn serve<N: Net>(options: Options) -> Result<(), ServeError> {
     Server::start::<N>(options).await?.run().await
 }
 
+/// An address that this process holds before it serves there: nobody else gets it, and whoever calls
+/// waits. That nobody holds an address shows that no process lives there.
+pub struct Listening<N: Net> {
+    listener: N::Listener,
+    addr: SocketAddr,
+}
+
+impl<N: Net> Listening<N> {
+    /// Takes the address. Port 0 takes a free one.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Listen`].
+    pub async fn on(addr: SocketAddr) -> Result<Listening<N>, ServeError> {
+        let bound = N::bind(addr).await;
+        let (listener, addr) = bound.map_err(|source| ServeError::Listen { addr, source })?;
+        Ok(Listening { listener, addr })
+    }
+
+    /// The address that was bound.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
 /// A process that has started. Dropping it ends all its connections at once.
 pub struct Server {
     shared: Rc<Shared>,
@@ -89,20 +114,40 @@ impl Server {
         Server::start_machine::<N, Node>(options, Node::new).await
     }
 
+    /// Starts the node at an address that this process holds already, and attaches if it was told
+    /// to.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot attach within [`ATTACH_MAX`](super::ATTACH_MAX).
+    pub async fn start_at<N: Net>(
+        listening: Listening<N>,
+        options: Options,
+    ) -> Result<Server, ServeError> {
+        Server::start_machine_at(listening, options, Node::new).await
+    }
+
     pub(crate) async fn start_machine<N: Net, M: Machine>(
+        options: Options,
+        machine: impl FnOnce(Config) -> M,
+    ) -> Result<Server, ServeError> {
+        let listening = Listening::<N>::on(options.listen).await?;
+        Server::start_machine_at(listening, options, machine).await
+    }
+
+    async fn start_machine_at<N: Net, M: Machine>(
+        Listening { listener, addr }: Listening<N>,
         options: Options,
         machine: impl FnOnce(Config) -> M,
     ) -> Result<Server, ServeError> {
         let Options {
             mut node,
             cluster,
-            listen: addr,
+            listen: _,
             attach: addrs,
             entropy,
         } = options;
-        let bound = N::bind(addr).await;
-        let (listener, bound) = bound.map_err(|source| ServeError::Listen { addr, source })?;
-        node.addr = bound.to_string();
+        node.addr = addr.to_string();
         let me = Welcome {
             id: node.id,
             addr: node.addr.clone(),
@@ -139,6 +184,12 @@ impl Server {
     /// Who the process is.
     pub fn id(&self) -> NodeId {
         self.shared.me.id
+    }
+
+    /// Ends once the node can serve clients.
+    pub fn ready(&self) -> impl Future<Output = ()> + use<> {
+        let shared = Rc::clone(&self.shared);
+        async move { shared.ready.reached().await }
     }
 
     /// Something to stop it with.

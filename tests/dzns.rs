@@ -7,17 +7,16 @@
     reason = "starts real processes and talks to them"
 )]
 
+#[path = "processes/logged.rs"]
+mod logged;
 mod processes;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write;
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use doozer::client::{Client, Condition, Options, Uri};
+use logged::Logged;
 use processes::{Server, connect, free_port, guide_cluster};
 
 /// Rounds of the walk-through, one after the other with the same name and addresses.
@@ -29,67 +28,10 @@ const ROUNDS_VARIABLE: &str = "DOOZER_DZNS_ROUNDS";
 /// How long anything may take. Far more than it takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A process of the cluster "example".
-struct Example {
-    addr: String,
-    child: Child,
-    log: PathBuf,
-}
-
-impl Example {
-    /// Starts it, and does not wait for anything.
-    fn start(addr: &str, boot_uri: &str, arguments: &[&str]) -> Example {
-        let name = format!("dzns-{addr}-{}.log", free_port());
-        let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let child = Command::new(env!("CARGO_BIN_EXE_doozerd"))
-            .args(["-w", "false", "-c", "example", "-l", addr])
-            .args(arguments)
-            .env("DOOZER_BOOT_URI", boot_uri)
-            .env_remove("DOOZER_RWSECRET")
-            .env_remove("DOOZER_ROSECRET")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).expect("a file can be made"))
-            .spawn()
-            .expect("doozerd starts");
-        Example {
-            addr: addr.to_owned(),
-            child,
-            log,
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let killed = Command::new("kill").args([name, &pid]).status();
-        assert!(killed.expect("kill can be run").success());
-    }
-
-    /// Waits for the end of a process that was asked to end.
-    fn ends_well(&mut self) {
-        let status = self.child.wait().expect("it can be waited for");
-        assert!(status.success(), "{}: {status}\n{}", self.addr, self.log());
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().expect("the process can be killed");
-        self.child.wait().expect("the process can be waited for");
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).expect("it is written")
-    }
-}
-
-impl Drop for Example {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            let _ = writeln!(std::io::stderr(), "--- {}\n{}", self.addr, self.log());
-        }
-        let _ = std::fs::remove_file(&self.log);
-    }
+/// Starts a process of the cluster "example".
+fn example(addr: &str, boot_uri: &str) -> Logged {
+    let arguments = ["-c", "example", "-timeout", "2"];
+    Logged::start(addr, &arguments, &[("DOOZER_BOOT_URI", boot_uri)])
 }
 
 /// A name service of its own, and a port that nobody uses.
@@ -124,8 +66,8 @@ impl Names {
     }
 
     /// Starts a process of the cluster.
-    fn example(&self, n: u8) -> Example {
-        Example::start(&self.addr(n), &self.uri(), &["-timeout", "2"])
+    fn example(&self, n: u8) -> Logged {
+        example(&self.addr(n), &self.uri())
     }
 
     /// What is registered: files, and the addresses in them.
@@ -218,7 +160,7 @@ async fn await_members(client: &Client, count: usize) -> Vec<String> {
 }
 
 /// Waits until all processes serve the same cluster.
-async fn await_processes(processes: &[Example]) {
+async fn await_processes(processes: &[Logged]) {
     let begin = Instant::now();
     for process in processes {
         loop {
@@ -243,8 +185,8 @@ async fn await_processes(processes: &[Example]) {
 }
 
 /// The guide: four processes at the same moment, and two slots.
-async fn walk_through(names: &Names) -> Vec<Example> {
-    let processes: Vec<Example> = (11..=14).map(|n| names.example(n)).collect();
+async fn walk_through(names: &Names) -> Vec<Logged> {
+    let processes: Vec<Logged> = (11..=14).map(|n| names.example(n)).collect();
     await_processes(&processes).await;
     let client = names.await_lookup().await;
     for slot in ["/ctl/cal/1", "/ctl/cal/2"] {
@@ -263,7 +205,7 @@ async fn four_processes_at_once_make_one_cluster_again_and_again() {
     let names = Names::start().await;
     for round in 0..rounds {
         let mut processes = walk_through(&names).await;
-        let logs: Vec<String> = processes.iter().map(Example::log).collect();
+        let logs: Vec<String> = processes.iter().map(Logged::log).collect();
         let founded = |log: &&String| log.contains("member in /ctl/cal/0");
         assert!(logs.iter().filter(founded).count() <= 1, "{logs:?}");
         let registered = names.registered().await;
@@ -273,11 +215,11 @@ async fn four_processes_at_once_make_one_cluster_again_and_again() {
         // Each end comes in turn: in an orderly way, and not.
         if round % 2 == 0 {
             processes.iter().for_each(|process| process.signal("-TERM"));
-            processes.iter_mut().for_each(Example::ends_well);
+            processes.iter_mut().for_each(Logged::ends_well);
             assert_eq!(names.registered().await, BTreeMap::new());
             assert_eq!(names.founder().await, None);
         } else {
-            processes.iter_mut().for_each(Example::kill);
+            processes.iter_mut().for_each(Logged::kill);
             assert_eq!(
                 names.registered().await,
                 registered,
@@ -294,7 +236,7 @@ async fn what_is_registered_follows_the_membership() {
     let client = names.await_lookup().await;
     client.learn_members().await;
     let before = members(&client).await;
-    let is_member = |process: &Example| before.contains(&process.addr);
+    let is_member = |process: &Logged| before.contains(&process.addr);
     let standby = processes.iter().position(|one| !is_member(one));
     let standby = processes.remove(standby.expect("one is a standby"));
 
@@ -325,13 +267,53 @@ async fn what_is_registered_follows_the_membership() {
     names.await_registered(&expected).await;
 
     // A newcomer at the address of the dead one takes the vacancy.
-    let newcomer = Example::start(&dead, &names.uri(), &[]);
+    let newcomer = example(&dead, &names.uri());
     expected.push(newcomer.addr.clone());
     names.await_registered(&expected).await;
     let client = names.await_lookup().await;
     let set = client.set("/a", "x", Condition::ALWAYS).await;
     set.expect("the cluster takes writes");
     assert!(names.servers.iter_mut().all(Server::is_alive));
+}
+
+#[tokio::test]
+async fn whoever_recovers_a_cluster_takes_its_name_along() {
+    let names = Names::start().await;
+    let mut processes = walk_through(&names).await;
+    let client = names.await_lookup().await;
+    let members = members(&client).await;
+    let survivor = processes
+        .iter()
+        .position(|process| members.contains(&process.addr));
+    let survivor = processes.remove(survivor.expect("members are processes"));
+    for process in &processes {
+        process.signal("-STOP");
+    }
+    survivor.says("the majority is lost").await;
+    let at_survivor = connect(&[&survivor.addr]).await.expect("it answers");
+    let recovered = at_survivor.recover(false, true).await;
+    recovered.expect("it is done");
+    let addr = survivor.addr.clone();
+    names.await_registered(std::slice::from_ref(&addr)).await;
+    let founder = names.founder().await.expect("there is one");
+    assert!(
+        names
+            .registered()
+            .await
+            .contains_key(&format!("/ctl/ns/example/{founder}"))
+    );
+
+    // A majority of the old members wakes up, and leaves what is registered alone.
+    for process in &processes {
+        process.signal("-CONT");
+    }
+    for process in processes.iter().filter(|one| members.contains(&one.addr)) {
+        process
+            .says("the name belongs to another cluster, founded by")
+            .await;
+    }
+    assert_eq!(names.founder().await, Some(founder));
+    names.await_registered(&[addr]).await;
 }
 
 #[tokio::test]
@@ -386,14 +368,9 @@ async fn a_founder_that_cannot_be_seen_is_waited_for() {
         .set("/ctl/boot/example", founder, Condition::ALWAYS);
     set.await.expect("it is written");
     let process = names.example(11);
-    let begin = Instant::now();
-    while !process
-        .log()
-        .contains("delete /ctl/boot/example in the name service")
-    {
-        assert!(begin.elapsed() < PATIENCE, "{}", process.log());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    process
+        .says("delete /ctl/boot/example in the name service")
+        .await;
     assert_eq!(names.founder().await.as_deref(), Some(founder));
     let del = names
         .client
@@ -411,15 +388,8 @@ async fn a_name_service_that_is_down_is_waited_for_and_then_not_needed() {
     let port = free_port();
     let service = format!("127.0.0.1:{port}");
     let uri = format!("doozer:?ca={service}");
-    let process = Example::start(&format!("127.0.0.11:{port}"), &uri, &[]);
-    let expect_log = async |part: &str| {
-        let begin = Instant::now();
-        while !process.log().contains(part) {
-            assert!(begin.elapsed() < PATIENCE, "no {part:?}: {}", process.log());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    expect_log(&format!(
+    let process = example(&format!("127.0.0.11:{port}"), &uri);
+    process.says(&format!(
         "the name service at {service}: cannot reach {service}: connection refused; trying again"
     ))
     .await;
@@ -435,14 +405,14 @@ async fn a_name_service_that_is_down_is_waited_for_and_then_not_needed() {
 
     // It goes, and the cluster goes on.
     server.kill();
-    expect_log("cannot keep the name service at").await;
+    process.says("cannot keep the name service at").await;
     let client = connect(&[&process.addr]).await.expect("it answers");
     let set = client.set("/a", "x", Condition::MISSING).await;
     set.expect("the cluster takes writes");
 
     // It comes back without its memory, and is told again.
     let _server = Server::start(&service, &[]).await;
-    expect_log("is up to date again").await;
+    process.says("is up to date again").await;
     let names = connect(&[&service]).await.expect("it answers");
     assert_eq!(files(&names, "/ctl/ns/example/*").await.len(), 1);
     assert_eq!(files(&names, "/ctl/boot/*").await.len(), 1);

@@ -15,7 +15,7 @@ use super::greet::plain;
 use super::net::Net;
 use super::shared::Shared;
 use crate::core::env::{Halt, Input};
-use crate::core::id::NodeId;
+use crate::core::id::{Lineage, NodeId};
 use crate::core::node::{Config, Node};
 use crate::core::protocol::peer::handshake::Welcome;
 
@@ -152,6 +152,7 @@ impl Server {
             id: node.id,
             addr: node.addr.clone(),
             cluster,
+            lineage: node.lineage(),
         };
         let secret = node.rw_secret.clone();
         let shared = Rc::new(Shared::new(me, node.boot, secret, node.limits, entropy));
@@ -186,10 +187,13 @@ impl Server {
         self.shared.me.id
     }
 
-    /// Ends once the node can serve clients.
-    pub fn ready(&self) -> impl Future<Output = ()> + use<> {
+    /// Ends once the node can serve clients, with the cluster that it belongs to.
+    pub fn ready(&self) -> impl Future<Output = Lineage> + use<> {
         let shared = Rc::clone(&self.shared);
-        async move { shared.ready.reached().await }
+        async move {
+            shared.ready.reached().await;
+            shared.lineage().expect("it has got a copy of its state")
+        }
     }
 
     /// Something to stop it with.
@@ -220,7 +224,7 @@ impl Server {
                 Err(_) => Ok(()),
             },
         };
-        if ended.is_ok() {
+        if !matches!(ended, Err(Halt::Diverged { .. })) {
             self.say_goodbye().await;
         }
         // Whoever starts anew in this thread needs the address.

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use doozer::core::env::Halt;
+use doozer::core::id::Lineage;
 use doozer::core::node::{Config, Start};
+use doozer::core::state::State;
 use doozer::runtime::{Listening, Options, ServeError, Server, TokioNet};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
@@ -28,6 +30,8 @@ enum End {
     Left,
     /// The others have put this process out. They are to be found there.
     PutOut(Vec<String>),
+    /// It is to make a new cluster of what it remembers.
+    Recovered(Box<State>),
     /// Its cluster was not where it was looked for.
     Astray(String),
 }
@@ -46,6 +50,11 @@ pub async fn serve(mut options: Options, names: Option<NameService>) -> anyhow::
             End::PutOut(members) => {
                 info!("joining again as a standby, under another id");
                 options = setup::anew(options, members, &entropy()?);
+                looks_up = false;
+            }
+            End::Recovered(state) => {
+                warn!("making a new cluster of what this process remembers, under another id");
+                options = setup::recovered(options, state, &entropy()?);
                 looks_up = false;
             }
             End::Astray(reason) => {
@@ -81,7 +90,7 @@ async fn live(
         };
         options = placed(options, place);
     }
-    let is_founder = matches!(options.node.start, Start::Found { .. });
+    let is_founder = options.node.lineage().is_some();
     let register = names.map(|names| {
         let addr = me.addr.parse().expect("an address that was bound");
         Register::new(names.clone(), me, addr, &options.node.rw_secret)
@@ -109,6 +118,7 @@ async fn live(
     match ended {
         Ok(()) => Ok(End::Left),
         Err(ServeError::Halted(Halt::Evicted { members })) => Ok(End::PutOut(members)),
+        Err(ServeError::Halted(Halt::Recovered { state })) => Ok(End::Recovered(state)),
         Err(ServeError::Attach(error)) if names.is_some() => Ok(End::Astray(error.to_string())),
         Err(error) => Err(error.into()),
     }
@@ -133,10 +143,10 @@ fn placed(options: Options, place: Place) -> Options {
 }
 
 /// Ends when a process should long have been ready, and is not.
-async fn too_late(ready: impl Future<Output = ()>) {
+async fn too_late(ready: impl Future<Output = Lineage>) {
     tokio::select! {
         biased; // it may be ready already
-        () = ready => std::future::pending().await,
+        _ = ready => std::future::pending().await,
         () = sleep(READY_MAX) => {}
     }
 }
@@ -151,10 +161,7 @@ async fn serve_registered(
         return serve_once(server, signals).await;
     };
     let ready = server.ready();
-    let keep = async {
-        ready.await;
-        register.keep().await;
-    };
+    let keep = async { register.keep(ready.await).await };
     let ended = tokio::select! {
         biased; // an end first
         ended = serve_once(server, signals) => ended,

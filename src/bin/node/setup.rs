@@ -8,6 +8,7 @@ use doozer::core::id::NodeId;
 use doozer::core::limits::Limits;
 use doozer::core::node::{Config, Start, Tuning};
 use doozer::core::protocol::peer::handshake::SECRET_BYTES_MAX;
+use doozer::core::state::State;
 use doozer::core::store::Path;
 use doozer::runtime::Options;
 
@@ -134,6 +135,21 @@ pub fn anew(options: Options, members: Vec<String>, entropy: &Entropy) -> Option
         attach,
         entropy: entropy.seed,
         ..options
+    }
+}
+
+/// How a process starts again that makes a new cluster of what it remembers of the old one: under
+/// another id, at the same address.
+pub fn recovered(options: Options, state: Box<State>, entropy: &Entropy) -> Options {
+    let survivor = options.node.id;
+    let anew = anew(options, Vec::new(), entropy);
+    Options {
+        node: Config {
+            start: Start::Recover { survivor, state },
+            ..anew.node
+        },
+        attach: Vec::new(),
+        ..anew
     }
 }
 

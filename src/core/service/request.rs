@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 
-use super::{Read, Service, Standing, Task, event_response};
+use super::{Read, Recovery, Service, Standing, Task, event_response};
 use crate::core::consensus::Ticket;
 use crate::core::env::Env;
 use crate::core::id::{Rev, SessionId};
@@ -88,6 +88,14 @@ impl Service {
                     tag,
                 }
             }
+            Ok(Next::Recover) => Task::Recover(Recovery {
+                tag,
+                force: request.force == Some(true),
+                confirmed: request
+                    .value
+                    .as_ref()
+                    .is_some_and(|value| !value.is_empty()),
+            }),
             Err(response) => {
                 env.reply(session, response);
                 Task::Nothing
@@ -115,7 +123,7 @@ impl Service {
         let may = match verb {
             Verb::Rev | Verb::Self_ | Verb::Access => true,
             Verb::Get | Verb::Stat | Verb::Getdir | Verb::Walk | Verb::Wait => state.may_read,
-            Verb::Set | Verb::Del | Verb::Nop => state.may_write,
+            Verb::Set | Verb::Del | Verb::Nop | Verb::Recover => state.may_write,
         };
         if !may {
             return Err(Response::refuse_with(tag, PERMISSION_DENIED));
@@ -176,6 +184,7 @@ impl Service {
                     }
                 }
             }
+            Verb::Recover => Ok(Next::Recover),
             Verb::Set | Verb::Del | Verb::Nop => {
                 if !standing.is_member {
                     return Err(refuse(ErrorCode::Readonly));
@@ -268,6 +277,8 @@ enum Next {
     AtRev(Rev),
     /// Answer with the first matching change from this revision on.
     Park(Glob, Rev),
+    /// Leave it to the node.
+    Recover,
     /// Answer once the change is in the log.
     Propose(Mutation, Verb),
 }

@@ -10,7 +10,7 @@ use bincode::{Decode, Encode};
 
 use super::{ORIGINS_MAX, Origin, State};
 use crate::core::consensus::Slot;
-use crate::core::id::NodeId;
+use crate::core::id::{Lineage, NodeId};
 use crate::core::instrument::planted;
 use crate::core::membership::Epochs;
 use crate::core::protocol::peer::Digest;
@@ -34,6 +34,7 @@ const CONFIG: Configuration<
 
 #[derive(Clone, Debug, Encode, Decode)]
 struct Header {
+    lineage: Lineage,
     applied: Slot,
     alpha: u64,
     epochs: Epochs,
@@ -53,6 +54,7 @@ impl StateExport {
     /// A snapshot of a state as it is.
     pub fn new(state: &State) -> StateExport {
         let mut header = Header {
+            lineage: state.lineage,
             applied: state.applied,
             alpha: state.alpha,
             epochs: state.epochs.clone(),
@@ -152,6 +154,7 @@ impl StateImporter {
         let header = header.clone();
         let origins: BTreeMap<NodeId, Origin> = header.origins.into_iter().collect();
         Ok(Some(State {
+            lineage: header.lineage,
             applied: header.applied,
             alpha: header.alpha,
             store,

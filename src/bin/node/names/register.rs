@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use doozer::client::{Address, Client, Condition, Error, Uri};
-use doozer::core::id::Rev;
+use doozer::core::id::{Lineage, Rev};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
@@ -43,6 +43,17 @@ pub struct Register {
     /// Ends with the next change of a membership slot.
     change: Option<Pin<Box<dyn Future<Output = ()>>>>,
     is_in_trouble: bool,
+    /// It has taken the name of its cluster.
+    has_name: bool,
+}
+
+/// Why what is registered cannot be brought up to date.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Client(#[from] Error),
+    #[error("the name belongs to another cluster, founded by {0}")]
+    Taken(String),
 }
 
 impl Register {
@@ -58,14 +69,15 @@ impl Register {
             names: None,
             change: None,
             is_in_trouble: false,
+            has_name: false,
         }
     }
 
     /// Goes on for as long as the process serves.
-    pub async fn keep(&mut self) -> ! {
+    pub async fn keep(&mut self, lineage: Lineage) -> ! {
         let mut pause = PAUSE_MIN;
         loop {
-            match self.compare().await {
+            match self.compare(lineage).await {
                 Ok(rev) => {
                     if std::mem::take(&mut self.is_in_trouble) {
                         info!("{} is up to date again", self.service);
@@ -112,7 +124,7 @@ impl Register {
 
     /// Makes what is registered equal to the membership, and gives the revision at which that was
     /// read.
-    async fn compare(&mut self) -> Result<Rev, Error> {
+    async fn compare(&mut self, lineage: Lineage) -> Result<Rev, Trouble> {
         let own = match &self.own {
             Some(own) => own.clone(),
             None => {
@@ -138,7 +150,15 @@ impl Register {
                 return Ok(rev);
             };
             let changes = changes(&members, &registered);
-            if changes.is_empty() && boot.is_some() {
+            let founder = lineage.founder.to_string();
+            let takes_name = match boot.map(|boot| (text(&boot.value), boot.rev)) {
+                None => Some(Condition::MISSING),
+                Some((named, _)) if named == founder => None,
+                // Whoever has recovered a cluster takes its name along.
+                Some((_, rev)) if self.takes_over(lineage) => Some(rev.into()),
+                Some((named, _)) => return Err(Trouble::Taken(named)),
+            };
+            if changes.is_empty() && takes_name.is_none() {
                 return Ok(rev);
             }
             if turn > 0 && !has_waited {
@@ -146,11 +166,11 @@ impl Register {
                 has_waited = true;
                 continue;
             }
-            if boot.is_none() {
+            if let Some(when) = takes_name {
                 // First of all: without it a process that starts would found the cluster again.
                 let file = self.service.boot_file();
-                let set = names.set(&file, self.me.id.clone(), Condition::MISSING);
-                unless_changed(set.await)?;
+                unless_changed(names.set(&file, founder, when).await)?;
+                self.has_name = true;
             }
             for change in changes {
                 match change {
@@ -160,6 +180,12 @@ impl Register {
             }
             return Ok(rev);
         }
+    }
+
+    /// Whether this process may take the name of its cluster from whoever has it: as the one that
+    /// has recovered it, and once.
+    fn takes_over(&self, lineage: Lineage) -> bool {
+        lineage.generation > 1 && lineage.founder.to_string() == self.me.id && !self.has_name
     }
 
     /// Waits until a membership slot changes after a revision, or it is time to compare anyway.

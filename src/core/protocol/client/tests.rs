@@ -294,7 +294,7 @@ prop_compose! {
         tag in option::of(any::<i32>()),
         (path, value) in (blob(), blob()),
         other_tag in option::of(any::<i32>()),
-        local in option::of(any::<bool>()),
+        (local, force) in (option::of(any::<bool>()), option::of(any::<bool>())),
     ) -> Request {
         Request {
             tag,
@@ -305,6 +305,7 @@ prop_compose! {
             offset: numbers.map(|numbers| numbers.1),
             rev: numbers.map(|numbers| numbers.2),
             local,
+            force,
         }
     }
 }

@@ -34,12 +34,12 @@ const CONFIG: Configuration<
 
 #[derive(Clone, Debug, Encode, Decode)]
 struct Header {
-    lineage: Lineage,
     applied: Slot,
     alpha: u64,
     epochs: Epochs,
     digest: Digest,
     origins: Vec<(NodeId, Origin)>,
+    lineage: Lineage,
 }
 
 /// Writes a snapshot. Works on a copy, which is cheap and does not change.
@@ -54,7 +54,6 @@ impl StateExport {
     /// A snapshot of a state as it is.
     pub fn new(state: &State) -> StateExport {
         let mut header = Header {
-            lineage: state.lineage,
             applied: state.applied,
             alpha: state.alpha,
             epochs: state.epochs.clone(),
@@ -64,6 +63,7 @@ impl StateExport {
                 .iter()
                 .map(|(id, origin)| (*id, *origin))
                 .collect(),
+            lineage: state.lineage,
         };
         if planted!(SnapshotForgetsOrigins) {
             header.origins.clear();

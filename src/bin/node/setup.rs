@@ -1,16 +1,19 @@
 //! From flags and environment to what the runtime is started with.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
+use doozer::client::{Address, Uri, UriError};
 use doozer::core::id::NodeId;
 use doozer::core::limits::Limits;
 use doozer::core::node::{Config, Start, Tuning};
 use doozer::core::protocol::peer::handshake::SECRET_BYTES_MAX;
+use doozer::core::state::State;
 use doozer::core::store::Path;
 use doozer::runtime::Options;
 
 use crate::flags::{Flags, Reads};
+use crate::names::NameService;
 
 /// Why a process cannot be started as it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +51,24 @@ pub enum SetupError {
     Wildcard {
         /// What it was given.
         addr: String,
+    },
+    /// The name service is no URI.
+    #[error("-b (or DOOZER_BOOT_URI): {0}")]
+    NameServiceUri(#[from] UriError),
+    /// The name service is itself to be looked up.
+    #[error(
+        "-b (or DOOZER_BOOT_URI): a name service is found by its addresses, such as \
+         -b doozer:?ca=10.0.0.1:8046"
+    )]
+    NameServiceAddress,
+    /// Others would look for this process on their own machines.
+    #[error(
+        "-l {addr}: an address of this machine alone, and the name service is on another one; give \
+         an address that others can reach"
+    )]
+    Loopback {
+        /// What it was given.
+        addr: SocketAddr,
     },
     /// The name of the cluster cannot be part of a path.
     #[error("-c {name:?}: the name of a cluster consists of A-Z a-z 0-9 . -")]
@@ -117,6 +138,49 @@ pub fn anew(options: Options, members: Vec<String>, entropy: &Entropy) -> Option
     }
 }
 
+/// How a process starts again that makes a new cluster of what it remembers of the old one: under
+/// another id, at the same address.
+pub fn recovered(options: Options, state: Box<State>, entropy: &Entropy) -> Options {
+    let survivor = options.node.id;
+    let anew = anew(options, Vec::new(), entropy);
+    Options {
+        node: Config {
+            start: Start::Recover { survivor, state },
+            ..anew.node
+        },
+        attach: Vec::new(),
+        ..anew
+    }
+}
+
+/// Where the cluster is to be looked up, if anywhere.
+pub fn name_service(flags: &Flags, options: &Options) -> Result<Option<NameService>, SetupError> {
+    let Some(text) = flags.boot.as_ref().filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let uri: Uri = text.parse()?;
+    if uri.addresses.is_empty() {
+        return Err(SetupError::NameServiceAddress);
+    }
+    let addr = options.listen;
+    if addr.ip().is_loopback() && !uri.addresses.iter().any(is_loopback) {
+        return Err(SetupError::Loopback { addr });
+    }
+    let cluster = options.cluster.clone();
+    Ok(Some(NameService::new(
+        uri,
+        cluster,
+        &options.node.rw_secret,
+    )))
+}
+
+fn is_loopback(addr: &Address) -> bool {
+    let host = addr.as_str().rsplit_once(':').map_or("", |(host, _)| host);
+    let host = host.trim_matches(['[', ']']);
+    let ip = host.parse::<IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
 /// Checks what was asked for.
 pub fn options(
     flags: &Flags,
@@ -184,10 +248,6 @@ pub fn secrets_warning(secrets: &Secrets) -> Option<&'static str> {
 fn check_available(flags: &Flags) -> Result<(), SetupError> {
     let is_web_asked_for = |word: &String| !BOOLEANS.contains(&word.as_str());
     let missing = [
-        (
-            "-b (or DOOZER_BOOT_URI)",
-            flags.boot.as_ref().is_some_and(|uri| !uri.is_empty()),
-        ),
         ("-w ADDR", flags.web.as_ref().is_some_and(is_web_asked_for)),
         ("-tlscert", flags.tlscert.is_some()),
         ("-tlskey", flags.tlskey.is_some()),
@@ -280,7 +340,10 @@ mod tests {
             id: [1, 2],
             seed: 3,
         };
-        options(&flags, secrets, "host".into(), &entropy).map_err(|error| error.to_string())
+        let options = options(&flags, secrets, "host".into(), &entropy);
+        let options = options.map_err(|error| error.to_string())?;
+        name_service(&flags, &options).map_err(|error| error.to_string())?;
+        Ok(options)
     }
 
     #[test]
@@ -297,6 +360,13 @@ mod tests {
             (Start::Join, "foo".into())
         );
         assert_eq!(joiner.attach, ["h:1", "g:2"]);
+        for service in [
+            "localhost:8046",
+            "[::1]:8046",
+            "doozer:?ca=10.0.0.1&ca=127.1.1.1",
+        ] {
+            assert!(setup(&format!("-b {service}")).is_ok(), "{service}");
+        }
     }
 
     #[test]
@@ -311,10 +381,9 @@ mod tests {
             ("-a somewhere", "-a somewhere: not an address"),
             ("-c a/b", "name of a cluster"),
             ("-c=", "name of a cluster"),
-            (
-                "-b doozer:?cn=a",
-                "-b (or DOOZER_BOOT_URI) is not available yet",
-            ),
+            ("-b doozer:?cn=a", "is found by its addresses"),
+            ("-b doozer:?", "-b (or DOOZER_BOOT_URI): invalid uri"),
+            ("-b 10.0.0.1:8046", "and the name service is on another"),
             ("-w 127.0.0.1:8000", "-w ADDR is not available yet"),
             ("-tlscert c", "-tlscert is not available yet"),
             ("-tlskey k", "-tlskey is not available yet"),

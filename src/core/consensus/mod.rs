@@ -290,6 +290,25 @@ impl Consensus {
         .expect("the list is not empty")
     }
 
+    /// What this node knows of the slots after the last applied one, without a gap: the outcome,
+    /// else the entry that it has accepted, which may be the outcome, else nothing, which is Skip.
+    pub fn remains(&self) -> Vec<(Slot, Entry)> {
+        let first = self.window.first();
+        let known = (0..self.window.len() as u64).map(|n| {
+            let slot = self.window.get(first.plus(n))?;
+            let accepted = slot.accepted.as_ref().map(|(_, entry)| entry);
+            slot.decided.as_ref().or(accepted).cloned()
+        });
+        let mut entries: Vec<Option<Entry>> = known.collect();
+        while entries.last().is_some_and(Option::is_none) {
+            entries.pop();
+        }
+        let entries = entries.into_iter().enumerate();
+        entries
+            .map(|(n, entry)| (first.plus(n as u64), entry.unwrap_or(Entry::Skip)))
+            .collect()
+    }
+
     /// The digest after a slot that was applied lately.
     pub fn digest_at(&self, slot: Slot) -> Option<Digest> {
         self.retained.digest(slot)

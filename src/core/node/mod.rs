@@ -6,7 +6,9 @@ mod config;
 mod heartbeat;
 mod leaving;
 mod load;
+mod majority;
 mod objection;
+mod recovery;
 mod report;
 mod transfer;
 
@@ -74,6 +76,8 @@ pub struct Node {
     is_put_out: bool,
     /// It has halted.
     is_out: bool,
+    /// Whether enough members are heard.
+    majority: majority::Majority,
     /// Whether peers' digests agreed with ours when they were compared last.
     verdicts: heartbeat::Verdicts,
 }
@@ -110,6 +114,10 @@ impl Node {
                 (Some(cluster.clone()), Some(Replica::new(&config, state)))
             }
             Start::Join => (None, None),
+            Start::Recover { survivor, state } => {
+                let state = State::clone(state).recovered_by(id, *survivor);
+                (None, Some(Replica::new(&config, state)))
+            }
         };
         Node {
             next: Seq::first_of(config.boot),
@@ -133,6 +141,7 @@ impl Node {
             leaving: None,
             is_put_out: false,
             is_out: false,
+            majority: majority::Majority::default(),
             verdicts: heartbeat::Verdicts::default(),
             config,
         }
@@ -194,6 +203,7 @@ impl Node {
         self.beat(now, env);
         self.fetch(now, env);
         self.announce(env);
+        self.watch_majority(now, env);
         env.wake_at(self.deadline());
     }
 
@@ -256,6 +266,7 @@ impl Node {
         {
             Task::Nothing => {}
             Task::Read(ticket) => consensus.read(ticket),
+            Task::Recover(order) => self.recover(session, order, env),
             Task::Propose {
                 mutation,
                 verb,
@@ -455,7 +466,7 @@ impl Node {
             }
         }
         let is_known = self.housekeeping.is_registered(state);
-        let is_founder = matches!(self.config.start, Start::Found { .. });
+        let is_founder = self.config.lineage().is_some();
         if !self.is_ready && is_known && (!is_founder || self.is_member) {
             self.is_ready = true;
             env.notice(Notice::Ready);

@@ -87,7 +87,7 @@ fn place(
                 None => Err(format!("{response:?} is true at none of these")),
             }
         }
-        Verb::Self_ | Verb::Status | Verb::Access => Ok(None),
+        Verb::Self_ | Verb::Status | Verb::Recover | Verb::Access => Ok(None),
     }
 }
 

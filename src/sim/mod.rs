@@ -49,8 +49,6 @@
 //! # What is not reached
 //!
 //! Recovery from disk, damaged disks, history bounded by bytes, more than one cluster (name service).
-//! Damage to a message of a peer that leaves it readable is counted and not handed
-//! in, since only the checksum of TCP protects from it.
 //!
 //! Sockets, framing and everything else of the production runtime: that is what [`turmoil`] runs.
 //!

@@ -225,6 +225,8 @@ mutants! {
         CodecLosesAccepted,
         /// Of the slot that entries begin with, only the lowest eight bits arrive.
         CodecCutsSlots,
+        /// A message that was damaged on its way is read like any other.
+        ChecksumIgnored,
         /// Of a client's tag, only the lowest eight bits come back.
         TagCut,
     }

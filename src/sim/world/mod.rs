@@ -129,10 +129,8 @@ pub struct Stats {
     pub crashes: u64,
     /// Requests of clients that were answered.
     pub answered: u64,
-    /// Damaged messages of peers that no receiver took for a message.
-    pub damage_caught: u64,
-    /// Damaged messages of peers that could be read as other messages.
-    pub damage_unseen: u64,
+    /// Messages of peers that were damaged on their way.
+    pub damaged: u64,
 }
 
 /// Something that happens at some time.

@@ -20,7 +20,7 @@ use crate::core::id::NodeId;
 pub const MAGIC: [u8; 4] = [0xD0, b'O', b'Z', b'R'];
 
 /// The version of everything that nodes say to each other.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// Bytes of magic, version and length.
 pub const PREFIX_BYTES: usize = 10;

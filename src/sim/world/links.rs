@@ -67,6 +67,7 @@ impl<M: Machine> World<M> {
         if let Err(violation) = self.observer.said(id, &outgoing.message) {
             self.accuse(violation);
         }
+        self.judge_evictions(from, &outgoing.message);
         let sent = self.trace.events();
         let parcel = if sent.is_multiple_of(self.net.params.decode_every) {
             Parcel::Bytes(self.buffer.as_slice().into())
@@ -146,6 +147,7 @@ impl<M: Machine> World<M> {
         let is_linked = self.net.state(from, to) == State::Up;
         sometimes!(MessageOutlivesConnection, !is_linked);
         self.stats.messages += 1;
+        self.hearing.hears(to, from, left, self.now);
         let message = match parcel {
             Parcel::Damaged(frame, damage, dice) => {
                 return self.on_damaged(from, to, &frame, damage, dice);
@@ -266,6 +268,7 @@ impl<M: Machine> World<M> {
             return;
         }
         self.net.link(from, to).open(self.now);
+        self.hearing.reaches(from, to, self.now);
         self.trace.add(self.now, from, Kind::Link, to as u64);
         let (id, host) = (self.processes[to].id, self.processes[to].host);
         let addr = self.hosts[host].clone();

@@ -269,7 +269,9 @@ impl Consensus {
 
     /// Does what time asks for.
     pub fn tick(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
-        self.backlog.forget_held(|id| peers.is_silent(id, now));
+        let (me, is_owner) = (self.me, self.is_owner());
+        self.backlog
+            .forget_gone(me, is_owner, |id| peers.is_silent(id, now));
         self.retransmit(now, env);
         self.repeat_questions(now, env);
         self.check_stall(now, peers, env);

@@ -315,8 +315,14 @@ probes! {
     DiesBeforeReady,
     /// A process dies while messages wait for its disk.
     DiesWithUnsynced,
+    /// What a process wrote about itself is applied after it was put out.
+    GhostWriteIgnored,
     /// A process dies with inputs that it has not handled.
     DiesWithFullInbox,
+    /// A process that was asked to end is killed before it has.
+    KilledWhileLeaving,
+    /// A process that was asked to end has done so.
+    LeavesAsAsked,
     /// A process is spared, as its death would cost a majority.
     CrashWouldCostMajority,
     /// A process is paused for longer than a silent member keeps its slot.

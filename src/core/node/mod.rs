@@ -34,6 +34,7 @@ use super::service::{Rules, Service, Standing, Task};
 use super::state::State;
 
 pub use config::{Config, Start, Tuning};
+pub use leaving::LEAVE_MAX;
 
 /// A node that does nothing for so long stood still, or its clock jumped: without anything else to
 /// do it sends heartbeats far more often.
@@ -51,7 +52,7 @@ pub struct Node {
     owners_change: Option<Seq>,
     eviction: Eviction,
     /// The latest eviction that this node asked for.
-    evicting: Option<(Seq, NodeId)>,
+    evicting: Option<(Seq, Op)>,
     /// Whom the members do not hear.
     evidence: Evidence,
     /// The replicated state and the consensus on what comes next; nothing before a process that
@@ -383,14 +384,17 @@ impl Node {
         {
             self.owners_change = Some(submit(&mut self.next, consensus, op));
         }
-        match self.evicting.filter(|(seq, _)| is_open(*seq)) {
-            // It may have waited for a majority, and the one that was gone may be back.
-            Some((seq, id)) if !self.peers.is_silent(id, now) => consensus.void(seq),
-            Some(_) => {}
-            None => {
-                let (peers, evidence) = (&self.peers, &self.evidence);
-                if let Some((id, op)) = self.eviction.propose(now, state, peers, evidence) {
-                    self.evicting = Some((submit(&mut self.next, consensus, op), id));
+        let (peers, evidence) = (&self.peers, &self.evidence);
+        match &self.evicting {
+            Some((seq, op)) if is_open(*seq) => {
+                if !self.eviction.holds(op, now, state, peers, evidence) {
+                    consensus.void(*seq);
+                }
+            }
+            _ => {
+                if let Some(op) = self.eviction.propose(now, state, peers, evidence) {
+                    let seq = submit(&mut self.next, consensus, op.clone());
+                    self.evicting = Some((seq, op));
                 }
             }
         }

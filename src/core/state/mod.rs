@@ -279,7 +279,8 @@ impl State {
                     self.store.refuse(&text);
                     return Outcome::Guarded(text);
                 }
-                if *author == Author::Server && self.is_left_over(origin, mutation) {
+                if *author == Author::Server && self.is_of_ghost(mutation) {
+                    sometimes!(GhostWriteIgnored);
                     return Outcome::Nothing;
                 }
                 let done = self.store.apply(mutation);
@@ -327,7 +328,7 @@ impl State {
         let seat = self
             .slot_files()
             .find(|(_, _, value)| value.0 == text.as_bytes());
-        if let Some((path, rev, _)) = seat {
+        if let Some((path, rev, _)) = seat.filter(|_| !planted!(EvictedKeepSeats)) {
             let successor =
                 successor.filter(|id| self.addr_of(*id).is_some() && !holders.contains(id));
             if successor.is_none() && holders == [id] {
@@ -343,6 +344,9 @@ impl State {
         let view = self.store.at(None).expect("the current state can be read");
         let dir = guard::node_dir(id);
         for (name, found) in view.entries(&dir) {
+            if planted!(EvictedLeaveFiles) && name != "addr" {
+                continue;
+            }
             if let Found::File { rev, .. } = found {
                 mutations.push(Mutation::Del {
                     path: guard::node_file(id, name),

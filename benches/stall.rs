@@ -55,6 +55,9 @@ struct Flags {
     /// Clients that write
     #[arg(long, default_value_t = 64)]
     clients: usize,
+    /// What the servers log to stderr
+    #[arg(long, default_value = "error")]
+    log: String,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -76,6 +79,8 @@ enum Trouble {
 struct Outcome {
     /// The longest time without any successful write, before and after the trouble began.
     gap: (Duration, Duration),
+    /// How long after the trouble began the latter began.
+    gap_at: Duration,
     /// The longest time that any one client went without, before and after.
     client_gap: (Duration, Duration),
     /// 99 % of writes took no longer, before and after.
@@ -96,13 +101,13 @@ async fn main() {
     for trouble in troubles {
         println!("{}", headline(trouble));
         println!(
-            "  round member |  longest gap (any client) | longest gap (one client) |      p99      \
+            "  round member |  longest gap (any client)   | longest gap (one client) |      p99      \
              |  writes/s | errors stale moved"
         );
         let mut outcomes = Vec::new();
         for round in 0..flags.rounds {
             let victim = round % MEMBERS;
-            let outcome = measure(trouble, victim, flags.clients).await;
+            let outcome = measure(trouble, victim, &flags).await;
             println!("  {round:>5} {victim:>6} | {}", row(&outcome));
             outcomes.push(outcome);
         }
@@ -119,10 +124,10 @@ fn headline(trouble: Trouble) -> &'static str {
     }
 }
 
-async fn measure(trouble: Trouble, victim: usize, clients: usize) -> Outcome {
+async fn measure(trouble: Trouble, victim: usize, flags: &Flags) -> Outcome {
     let far = (trouble == Trouble::Far).then_some(victim);
-    let mut cluster = Cluster::start(far).await;
-    let load = Load::start(&cluster.addrs(), victim, clients).await;
+    let mut cluster = Cluster::start(far, &flags.log).await;
+    let load = Load::start(&cluster.addrs(), victim, flags.clients).await;
     sleep(WARM_UP).await;
     let began = Instant::now();
     sleep(HEALTHY).await;
@@ -169,6 +174,7 @@ async fn measure(trouble: Trouble, victim: usize, clients: usize) -> Outcome {
     let settled = Span::new(noticed, ended);
     Outcome {
         gap: (record.gap(before), record.gap(after)),
+        gap_at: record.gap_at(after),
         client_gap: (record.client_gap(before), record.client_gap(after)),
         p99: (record.p99(before), record.p99(settled)),
         writes_per_second: (record.rate(before), record.rate(after)),
@@ -185,8 +191,9 @@ fn ms(span: Duration) -> f64 {
 fn row(outcome: &Outcome) -> String {
     let pair = |pair: (Duration, Duration)| format!("{:6.1} -> {:6.1} ms", ms(pair.0), ms(pair.1));
     format!(
-        "{:>25} | {:>24} | {:>13} | {:4.0} -> {:4.0} | {:>6} {:>5} {:>5}",
+        "{:>20} at {:4.0} | {:>24} | {:>13} | {:4.0} -> {:4.0} | {:>6} {:>5} {:>5}",
         pair(outcome.gap),
+        ms(outcome.gap_at),
         pair(outcome.client_gap),
         pair(outcome.p99),
         outcome.writes_per_second.0,

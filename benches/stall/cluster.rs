@@ -36,21 +36,21 @@ impl Drop for Member {
 
 impl Cluster {
     /// Starts three members; one of them behind a proxy, if asked for.
-    pub async fn start(far: Option<usize>) -> Cluster {
+    pub async fn start(far: Option<usize>, log: &str) -> Cluster {
         let port = free_port();
         let addr = |n: usize| format!("127.0.0.{}:{port}", n + 1);
         let mut proxy = None;
         let mut members = Vec::new();
         for n in 0..MEMBERS {
-            let mut arguments = vec!["-w", "false", "-log", "error", "-l"].join(" ");
-            let mut listen = addr(n);
-            if far == Some(n) {
-                listen = format!("127.0.0.{}:{}", n + 1, free_port());
-                proxy = Some(Proxy::start(addr(n), listen.clone()).await);
-                arguments = format!("--advertise {} {arguments}", addr(n));
-            }
             let mut command = Command::new(env!("CARGO_BIN_EXE_doozerd"));
-            command.args(arguments.split(' ')).arg(listen);
+            command.args(["-w", "false", "-log", log]);
+            if far == Some(n) {
+                let hidden = format!("127.0.0.{}:{}", n + 1, free_port());
+                proxy = Some(Proxy::start(addr(n), hidden.clone()).await);
+                command.args(["-l", &hidden, "--advertise", &addr(n)]);
+            } else {
+                command.args(["-l", &addr(n)]);
+            }
             if n > 0 {
                 command.args(["-a", &addr(0)]);
             }

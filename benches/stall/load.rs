@@ -202,7 +202,12 @@ fn number(value: &[u8]) -> u64 {
 impl Record {
     /// The longest part of a time without any successful write.
     pub fn gap(&self, span: Span) -> Duration {
-        longest(self.clients.iter().flatten(), span)
+        longest(self.clients.iter().flatten(), span).1
+    }
+
+    /// When that began, counted from the beginning of the time.
+    pub fn gap_at(&self, span: Span) -> Duration {
+        longest(self.clients.iter().flatten(), span).0 - span.from
     }
 
     /// The longest part of a time in which one client had no success.
@@ -210,7 +215,7 @@ impl Record {
         let gaps = self
             .clients
             .iter()
-            .map(|writes| longest(writes.iter(), span));
+            .map(|writes| longest(writes.iter(), span).1);
         gaps.max().unwrap_or(span.to - span.from)
     }
 
@@ -233,7 +238,11 @@ impl Record {
     }
 }
 
-fn longest<'a>(writes: impl Iterator<Item = &'a (Instant, Duration)>, span: Span) -> Duration {
+/// The longest part of a time without a success: when it began, and how long it is.
+fn longest<'a>(
+    writes: impl Iterator<Item = &'a (Instant, Duration)>,
+    span: Span,
+) -> (Instant, Duration) {
     let mut times: Vec<Instant> = writes
         .map(|(at, _)| *at)
         .filter(|at| span.has(*at))
@@ -241,6 +250,7 @@ fn longest<'a>(writes: impl Iterator<Item = &'a (Instant, Duration)>, span: Span
     times.push(span.from);
     times.push(span.to);
     times.sort_unstable();
-    let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
-    gaps.max().unwrap_or_default()
+    let gaps = times.windows(2).map(|pair| (pair[0], pair[1] - pair[0]));
+    let longest = gaps.max_by_key(|(_, gap)| *gap);
+    longest.expect("a time has two ends")
 }

@@ -22,8 +22,8 @@ use super::id::{NodeId, Rev, SessionId};
 use super::instrument::sometimes;
 use super::log::{Author, Entry, Op, Seq};
 use super::membership::{
-    BEAT, BEATS_MISSED, Eviction, Evidence, Housekeeping, Identity, Ownership, Peers, Sight,
-    Situation,
+    BEAT, BEATS_MISSED, Eviction, Evidence, Housekeeping, Identity, Ownership, Peers,
+    SUSPICION_FLOOR, Sight, Situation,
 };
 use super::protocol::client::{Request, Response};
 use super::protocol::peer::{Digest, Message};
@@ -59,8 +59,9 @@ pub struct Node {
     /// The number of the next command of this process.
     next: Seq,
     beat_due: Time,
-    /// When this node did something last.
+    /// When this node did something last, and when it wanted to be woken.
     awake: Time,
+    wake: Time,
     /// Something in `/ctl` or in the membership changed: there may be chores.
     has_chores: bool,
     is_member: bool,
@@ -123,6 +124,7 @@ impl Node {
             uploads: Uploads::default(),
             beat_due: Time(0),
             awake: Time::NEVER,
+            wake: Time::NEVER,
             has_chores: true,
             is_member: false,
             is_ready: false,
@@ -168,6 +170,11 @@ impl Node {
             sometimes!(OthersExcused);
             self.peers.excuse(now);
         }
+        if now.since(self.wake) > SUSPICION_FLOOR
+            && let Some(replica) = &mut self.replica
+        {
+            replica.consensus.excuse(now);
+        }
         self.awake = now;
         let may_be_out = self.has_chores || self.is_put_out || self.leaving.is_some();
         self.do_chores(now, env);
@@ -189,7 +196,8 @@ impl Node {
         self.beat(now, env);
         self.fetch(now, env);
         self.announce(env);
-        env.wake_at(self.deadline());
+        self.wake = self.deadline();
+        env.wake_at(self.wake);
     }
 
     /// Whether the node has what it needs to serve clients. Until then the runtime lets them wait.
@@ -353,6 +361,7 @@ impl Node {
         let sight = Sight {
             now,
             applied: state.applied(),
+            window: state.alpha(),
             epochs: state.epochs(),
             peers: &self.peers,
             evidence: &self.evidence,

@@ -199,8 +199,8 @@ fn garbage_of_a_peer_ends_its_connection_only() {
             assert!(is_closed(stream).await);
         }
         for garbage in [
-            &b"\xd0OZR\x00\x02\xff\xff\xff\xff"[..],
-            b"\xd0OZR\x00\x02\0\0\0\x01\xff",
+            &b"\xd0OZR\x00\x03\xff\xff\xff\xff"[..],
+            b"\xd0OZR\x00\x03\0\0\0\x01\xff",
         ] {
             let mut stream = TcpStream::connect(&process.addr).await.unwrap();
             stream.write_all(garbage).await.unwrap();

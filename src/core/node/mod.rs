@@ -25,8 +25,8 @@ use super::id::{NodeId, Rev, SessionId};
 use super::instrument::sometimes;
 use super::log::{Author, Entry, Op, Seq};
 use super::membership::{
-    BEAT, BEATS_MISSED, Eviction, Evidence, Housekeeping, Identity, Ownership, Peers, Sight,
-    Situation,
+    BEAT, BEATS_MISSED, Eviction, Evidence, Housekeeping, Identity, Ownership, Peers,
+    SUSPICION_FLOOR, Sight, Situation,
 };
 use super::protocol::client::{Request, Response, Verb};
 use super::protocol::peer::{Digest, Message};
@@ -65,8 +65,9 @@ pub struct Node {
     beat_due: Time,
     /// When this node did something first.
     began: Time,
-    /// When this node did something last.
+    /// When this node did something last, and when it wanted to be woken.
     awake: Time,
+    wake: Time,
     /// Something in `/ctl` or in the membership changed: there may be chores.
     has_chores: bool,
     is_member: bool,
@@ -136,6 +137,7 @@ impl Node {
             beat_due: Time(0),
             began: Time::NEVER,
             awake: Time::NEVER,
+            wake: Time::NEVER,
             has_chores: true,
             is_member: false,
             is_ready: false,
@@ -182,6 +184,11 @@ impl Node {
             sometimes!(OthersExcused);
             self.peers.excuse(now);
         }
+        if now.since(self.wake) > SUSPICION_FLOOR
+            && let Some(replica) = &mut self.replica
+        {
+            replica.consensus.excuse(now);
+        }
         self.awake = now;
         self.began = self.began.min(now);
         let may_be_out = self.has_chores || self.is_put_out || self.leaving.is_some();
@@ -205,7 +212,8 @@ impl Node {
         self.fetch(now, env);
         self.announce(env);
         self.watch_majority(now, env);
-        env.wake_at(self.deadline());
+        self.wake = self.deadline();
+        env.wake_at(self.wake);
     }
 
     /// Whether the node has what it needs to serve clients. Until then the runtime lets them wait.
@@ -372,6 +380,7 @@ impl Node {
         let sight = Sight {
             now,
             applied: state.applied(),
+            window: state.alpha(),
             epochs: state.epochs(),
             peers: &self.peers,
             evidence: &self.evidence,

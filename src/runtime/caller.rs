@@ -14,7 +14,7 @@ use super::link::{KEEPALIVE_EVERY, Links, SILENCE_MAX};
 use super::net::Net;
 use super::shared::{Counted, Shared};
 use crate::core::env::Input;
-use crate::core::id::NodeId;
+use crate::core::id::{Lineage, NodeId};
 use crate::core::protocol::peer::handshake::{
     Answer, GreetingError, Hello, Refusal, VERSION, encode_greeting,
 };
@@ -42,7 +42,9 @@ pub(super) async fn serve<N: Net>(
     let hello = match greeted.unwrap_or(Err(TurnedAway::Silent)) {
         Ok(hello) => hello,
         // This goes on for as long as somebody remembers a process that was here before.
-        Err(error @ TurnedAway::Lost) => return debug!("turned away a node at {from}: {error}"),
+        Err(error @ (TurnedAway::Lost | TurnedAway::Homeless)) => {
+            return debug!("turned away a node at {from}: {error}");
+        }
         Err(error) => {
             if let Some(more) = shared.turned_away_lines.borrow_mut().pass() {
                 warn!("turned away a node at {from} ({more} more lately): {error}");
@@ -90,6 +92,13 @@ enum TurnedAway {
     Myself,
     #[error("too many nodes are connected")]
     Busy,
+    #[error(
+        "it belongs to {theirs}, of the cluster, this process to {ours}: one of them was recovered, \
+         or founded, without the other"
+    )]
+    Lineage { theirs: Lineage, ours: Lineage },
+    #[error("it looks for its cluster, and so does this process")]
+    Homeless,
 }
 
 impl TurnedAway {
@@ -101,6 +110,11 @@ impl TurnedAway {
             Refusal::NotMe { .. } => TurnedAway::Lost,
             Refusal::Yourself => TurnedAway::Myself,
             Refusal::Busy => TurnedAway::Busy,
+            Refusal::Lineage { lineage: ours } => TurnedAway::Lineage {
+                theirs: hello.lineage.unwrap_or(*ours),
+                ours: *ours,
+            },
+            Refusal::Homeless => TurnedAway::Homeless,
         }
     }
 }
@@ -124,8 +138,11 @@ async fn greet(
     let verdict = if shared.callers.get() >= CALLERS_MAX {
         Answer::Refused(Refusal::Busy)
     } else {
-        shared.me.judge(&shared.secret, &hello)
+        shared.judge(&hello)
     };
+    if matches!(verdict, Answer::Welcome(_)) {
+        shared.shares(hello.lineage);
+    }
     answer(writer, &verdict).await?;
     match verdict {
         Answer::Welcome(_) => Ok(hello),

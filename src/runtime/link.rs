@@ -223,6 +223,7 @@ async fn keep_up<N: Net>(
     mut connection: Option<Connection<N>>,
 ) {
     let mut failures: u32 = 0;
+    let mut is_told_final = false;
     while !link.is_forgotten.get() {
         let attempt = match connection.take() {
             Some(connection) => Ok(connection),
@@ -240,8 +241,12 @@ async fn keep_up<N: Net>(
             }
             Err(error) => {
                 failures += 1;
-                if failures == 1 {
+                // That nothing will help is worth a line after others, too.
+                let is_news = error.is_final() && !std::mem::replace(&mut is_told_final, true);
+                if failures == 1 || is_news {
                     report(&link, &error);
+                }
+                if failures == 1 {
                     let peer = link.peer;
                     shared.inbox.push_link(Input::Unlinked { peer });
                 }

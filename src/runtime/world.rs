@@ -191,9 +191,12 @@ impl<N: Net> Env for World<N> {
         match notice {
             // Told by the driver, with what an operator needs to know along with it.
             Notice::Ready => {}
-            Notice::Joined { .. } => info!("{notice}"),
+            Notice::Joined { .. } | Notice::MajorityBack => info!("{notice}"),
             Notice::Revoked { .. } => debug!("{notice}"),
-            Notice::Left | Notice::CannotLeave | Notice::BadSnapshot { .. } => warn!("{notice}"),
+            Notice::Left
+            | Notice::CannotLeave
+            | Notice::MajorityLost { .. }
+            | Notice::BadSnapshot { .. } => warn!("{notice}"),
         }
     }
 

@@ -25,6 +25,11 @@ pub fn nodes_dir() -> Path {
     path(NODES.to_owned())
 }
 
+/// The file with the name of the cluster.
+pub fn name_file() -> Path {
+    path("/ctl/name".to_owned())
+}
+
 /// The file of a membership slot.
 pub fn slot_file(name: &str) -> Path {
     path(format!("{SLOTS}/{name}"))
@@ -89,13 +94,21 @@ impl State {
 
     fn guard_slot(&self, path: &Path, value: Option<&Value>) -> Result<(), String> {
         let depth = path.components().count();
-        let Some(value) = value else { return Ok(()) };
-        if depth > 3 {
+        if depth > 3 && value.is_some() {
             return Err(format!("{path}: slots are files directly in {SLOTS}"));
         }
-        if depth < 3 || value.0.is_empty() {
+        if depth != 3 {
             return Ok(());
         }
+        let is_held = |(file, _, held): (Path, _, &Value)| file == *path && !held.0.is_empty();
+        let seats = value.filter(|value| !value.0.is_empty());
+        // Several at once could together cost the majority that each alone would leave.
+        if !self.is_settled() && (seats.is_some() || self.slot_files().any(is_held)) {
+            return Err(format!(
+                "{path}: another change of the members is coming into force; try again in a moment"
+            ));
+        }
+        let Some(value) = seats else { return Ok(()) };
         let id: Option<NodeId> = std::str::from_utf8(&value.0)
             .ok()
             .and_then(|text| text.parse().ok());

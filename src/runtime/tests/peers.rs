@@ -11,7 +11,7 @@ use crate::core::consensus::Slot;
 use crate::core::env::Input;
 use crate::core::id::NodeId;
 use crate::core::protocol::peer::handshake::{
-    Answer, Hello, PREFIX_BYTES, Refusal, VERSION, decode_greeting, encode_greeting,
+    Answer, Hello, MAGIC, PREFIX_BYTES, Refusal, VERSION, decode_greeting, encode_greeting,
 };
 use crate::core::protocol::peer::{self, Message};
 use crate::runtime::link::SILENCE_MAX;
@@ -168,6 +168,7 @@ fn hello() -> Hello {
         boot: 0,
         secret: Vec::new(),
         expect: None,
+        lineage: None,
     }
 }
 
@@ -200,11 +201,10 @@ fn garbage_of_a_peer_ends_its_connection_only() {
             stream.write_all(garbage).await.unwrap();
             assert!(is_closed(stream).await);
         }
-        for garbage in [
-            &b"\xd0OZR\x00\x03\xff\xff\xff\xff"[..],
-            b"\xd0OZR\x00\x03\0\0\0\x01\xff",
-        ] {
+        for garbage in [&b"\xff\xff\xff\xff"[..], b"\0\0\0\x01\xff"] {
             let mut stream = TcpStream::connect(&process.addr).await.unwrap();
+            let prefix = [&MAGIC[..], &VERSION.to_be_bytes()].concat();
+            stream.write_all(&prefix).await.unwrap();
             stream.write_all(garbage).await.unwrap();
             assert!(is_closed(stream).await);
         }

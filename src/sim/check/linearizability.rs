@@ -90,7 +90,7 @@ fn place(
                 None => Err(format!("{response:?} is true at none of these")),
             }
         }
-        Verb::Self_ | Verb::Access => Ok(None),
+        Verb::Self_ | Verb::Status | Verb::Recover | Verb::Access => Ok(None),
     }
 }
 

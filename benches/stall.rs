@@ -14,6 +14,8 @@
 mod cluster;
 #[path = "stall/load.rs"]
 mod load;
+#[path = "../tests/processes/port.rs"]
+mod port;
 #[path = "stall/proxy.rs"]
 mod proxy;
 

@@ -1,6 +1,5 @@
 //! Three members, and what befalls them.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use doozer::client::{Client, Condition, Options, Uri};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
+use super::port::free_port;
 use super::proxy::Proxy;
 
 /// How many members there are.
@@ -136,10 +136,4 @@ async fn wait_until_taken(client: &Client, slot: &str) {
         assert!(begin.elapsed() < FORMING_MAX, "nobody takes {slot}");
         sleep(Duration::from_millis(10)).await;
     }
-}
-
-/// A port that is free on the loopback addresses, most likely.
-fn free_port() -> u16 {
-    let socket = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    socket.local_addr().expect("it is bound").port()
 }

@@ -18,11 +18,10 @@ use crate::sim::process::Pid;
 /// Between two looks.
 const LOOK: Duration = micros(100_000);
 
-/// How often messages may travel one after the other for each seat that is wanting, which only tells
-/// on distant networks. The owner that is gone is suspected first: four long round trips, and up to
-/// three times as long until the one tries whose attempt succeeds. Then silence is told, the change
-/// is forwarded and decided, and comes into force when the slots of all that are gone lie behind it.
-const TRIPS: u32 = 100;
+/// How long messages may take that a takeover consists of: silence is told, the change is forwarded
+/// and decided, a vacancy is seen and claimed, and each time owners may be dead whose slots lie before
+/// it.
+const TRIPS: u32 = 20;
 
 /// Beyond the time that leaving may take: the last turn, and a process that is a little slow.
 const LEAVE_SLACK: Duration = micros(1_000_000);
@@ -124,9 +123,8 @@ impl<M: Machine> World<M> {
     /// sits in its seat, at most.
     pub(in crate::sim) fn takeover_bound(&self) -> Duration {
         let net = &self.net.params;
-        let wanting = u32::try_from(self.wanting().len()).unwrap_or(u32::MAX);
         self.stretched(self.params.timeout + TAKEOVER_MAX)
-            + TRIPS * wanting * (net.delay_min + net.delay_spread)
+            + TRIPS * (net.delay_min + net.delay_spread)
             + LOOK
     }
 

@@ -65,8 +65,9 @@ pub mod chance;
 pub mod check;
 pub mod client;
 pub mod clock;
-
 pub mod disk;
+pub mod draw;
+pub mod explain;
 pub mod fault;
 pub mod files;
 pub mod history;
@@ -74,6 +75,7 @@ pub mod latency;
 pub mod machine;
 pub mod model;
 pub mod mutants;
+pub mod narration;
 pub mod nemesis;
 pub mod net;
 pub mod params;

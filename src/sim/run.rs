@@ -23,6 +23,7 @@ use super::client::{Closer, Former, Recorder, Role};
 use super::fault::Event;
 use super::machine::Machine;
 use super::model::Model;
+use super::narration::{Narrator, Place, What as Happened};
 use super::nemesis::Kind;
 use super::params::micros;
 use super::process::Pid;
@@ -30,7 +31,7 @@ use super::script::{EXPECTED, Script, Step, Watch};
 use super::setup::{Core, Others, Setup};
 use super::trace::Trace;
 use super::trouble::{Phase, Troubles};
-use super::world::{Happening, Narrator, Stats, World};
+use super::world::{Happening, Stats, World};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
 use crate::core::instrument::probe::{self, Hits};
@@ -141,9 +142,13 @@ fn complete<M: Machine>(setup: &Setup, mut world: World<M>) -> Report {
         let violation = Violation::new(NO_PANIC, text_of(&*panic));
         (false, 0, search::Found::default(), None, Err(violation))
     });
+    let violation = result.err();
+    if let Some(violation) = &violation {
+        world.tell_violation(violation);
+    }
     Report {
         seed: setup.seed,
-        violation: result.err(),
+        violation,
         excused,
         events: world.trace.events(),
         trace: world.trace,
@@ -439,7 +444,7 @@ impl<'a, M: Machine> Run<'a, M> {
     fn prove_liveness(&mut self, core: Vec<Pid>) -> Result<i64, Violation> {
         let world = &mut *self.world;
         let mut dice = world.chance.dice(What::Core, 1);
-        world.note(usize::MAX, || format!("the core is {core:?}"));
+        world.tell(Place::World, || Happened::Healed(&core));
         let others = match (&self.setup.core, dice.below(3)) {
             (Some(told), _) => told.others,
             (None, 0) => Others::Stay,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Fault;
 use crate::sim::machine::Machine;
+use crate::sim::narration::{Place, What};
 use crate::sim::net::{Damage, State};
 use crate::sim::params::micros;
 use crate::sim::process::{HostId, Pid};
@@ -129,6 +130,10 @@ impl<M: Machine> World<M> {
         links: &[(HostId, HostId)],
         until: crate::core::env::Time,
     ) {
+        self.tell(Place::World, || What::Held {
+            pairs: links,
+            until,
+        });
         for (from, to) in links {
             self.ensure_host(*from.max(to));
             let path = self.net.path_mut(*from, *to);

@@ -7,6 +7,7 @@ use crate::core::env::Time;
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
 use crate::sim::machine::Machine;
+use crate::sim::narration::{Place, What};
 use crate::sim::params::micros;
 use crate::sim::process::{Effect, HostId, Pid};
 use crate::sim::world::{Happening, World};
@@ -82,8 +83,10 @@ impl<M: Machine> World<M> {
             Fault::Slow { times, span_us, .. } => {
                 let span = micros(*span_us);
                 sometimes!(SlowWhilePaused, self.processes[pid].paused_until > self.now);
-                self.processes[pid].slow = (*times).max(1);
-                self.queue.push(self.now + span, Happening::Quick { pid });
+                let (times, until) = ((*times).max(1), self.now + span);
+                self.processes[pid].slow = times;
+                self.queue.push(until, Happening::Quick { pid });
+                self.tell(Place::Node(pid), || What::Slowed { times, until });
                 self.trouble(pid, span);
             }
             Fault::ClockJump { ahead_us, .. } => {
@@ -175,7 +178,9 @@ impl<M: Machine> World<M> {
     fn pause(&mut self, pid: Pid, span: Duration) {
         sometimes!(PauseOutlastsTimeout, span > self.params.timeout);
         sometimes!(PausedTwice, self.processes[pid].paused_until > self.now);
-        self.processes[pid].paused_until = self.now + span;
+        let until = self.now + span;
+        self.processes[pid].paused_until = until;
+        self.tell(Place::Node(pid), || What::Paused { until });
         self.trouble(pid, span);
     }
 

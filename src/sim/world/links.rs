@@ -15,6 +15,7 @@ use crate::core::instrument::sometimes;
 use crate::core::protocol::peer::{MESSAGE_BYTES_MAX, Message, decode, encode};
 use crate::sim::chance::{Dice, What};
 use crate::sim::machine::Machine;
+use crate::sim::narration::{Loss, Place, What as Happened};
 use crate::sim::net::{Damage, State};
 use crate::sim::params::micros;
 use crate::sim::process::{HostId, Outgoing, Pid};
@@ -58,9 +59,10 @@ impl<M: Machine> World<M> {
         encode(&outgoing.message, &mut self.buffer);
         self.trace
             .add(self.now, from, Kind::Send, digest(&self.buffer));
-        self.note(from, || {
-            let to: Vec<_> = outgoing.to.iter().map(|id| format!("{id:.4}")).collect();
-            format!("sends to {} {:?}", to.join(","), outgoing.message)
+        self.tell(Place::Node(from), || Happened::Sent {
+            to: &outgoing.to,
+            message: &outgoing.message,
+            bytes: self.buffer.len(),
         });
         let id = self.processes[from].id;
         if let Err(violation) = self.observer.said(id, &outgoing.message) {
@@ -78,7 +80,11 @@ impl<M: Machine> World<M> {
             };
             let hosts = (self.processes[from].host, self.processes[to].host);
             let path = self.net.path_mut(hosts.0, hosts.1);
-            if to == from || path.cuts > 0 {
+            if to == from {
+                continue;
+            }
+            if path.cuts > 0 {
+                self.lose(from, to, sent, Loss::Cut);
                 continue;
             }
             let leaves = match path.lag_until > leaves {
@@ -87,7 +93,13 @@ impl<M: Machine> World<M> {
             };
             let damage = path.damage.take();
             let bytes = HEADER_BYTES + self.buffer.len();
+            let is_linked = self.net.state(from, to) == State::Up;
             let arrivals = self.net.transmit(from, to, leaves, bytes);
+            match arrivals.0 {
+                [None, None] if is_linked => self.lose(from, to, sent, Loss::Dropped),
+                [None, None] => self.lose(from, to, sent, Loss::Unconnected),
+                _ => {}
+            }
             for at in arrivals.0.into_iter().flatten() {
                 let parcel = match (damage, &parcel) {
                     (Some(damage), _) => self.damage(damage, from, sent),
@@ -101,11 +113,17 @@ impl<M: Machine> World<M> {
                     from,
                     to,
                     left,
+                    sent,
                     parcel,
                 };
                 self.queue.push(at, arrival);
             }
         }
+    }
+
+    /// A message does not reach `to`.
+    fn lose(&self, from: Pid, to: Pid, sent: u64, loss: Loss) {
+        self.tell(Place::Node(to), || Happened::Lost { from, sent, loss });
     }
 
     /// The message that has just been encoded, to be damaged on its way.
@@ -117,18 +135,29 @@ impl<M: Machine> World<M> {
         Parcel::Damaged(frame, damage, dice)
     }
 
-    pub(super) fn on_arrive(&mut self, from: Pid, to: Pid, left: Time, parcel: Parcel) {
+    pub(super) fn on_arrive(
+        &mut self,
+        from: Pid,
+        to: Pid,
+        (left, sent): (Time, u64),
+        parcel: Parcel,
+    ) {
         if !self.processes[to].is_alive() {
             let is_back = self.listening[self.processes[to].host].is_some_and(|pid| pid > to);
             sometimes!(MessageFindsHeir, is_back);
-            return;
+            return self.lose(from, to, sent, Loss::Dead);
         }
         let path = self
             .net
             .path(self.processes[from].host, self.processes[to].host);
         if path.cuts > 0 || path.aborted_at >= left {
             sometimes!(MessageCutInFlight);
-            return;
+            let loss = if path.cuts > 0 {
+                Loss::Cut
+            } else {
+                Loss::Reset
+            };
+            return self.lose(from, to, sent, loss);
         }
         if path.held_until > self.now {
             let (at, happening) = (
@@ -137,6 +166,7 @@ impl<M: Machine> World<M> {
                     from,
                     to,
                     left,
+                    sent,
                     parcel,
                 },
             );
@@ -148,12 +178,18 @@ impl<M: Machine> World<M> {
         self.stats.messages += 1;
         let message = match parcel {
             Parcel::Damaged(frame, damage, dice) => {
+                self.lose(from, to, sent, Loss::Damaged);
                 return self.on_damaged(from, to, &frame, damage, dice);
             }
             Parcel::Bytes(bytes) => decode(&bytes).expect("what a node sends can be decoded"),
             Parcel::Plain(message) => Rc::unwrap_or_clone(message),
         };
         self.trace.add(self.now, to, Kind::Arrive, from as u64);
+        self.tell(Place::Node(to), || Happened::Arrived {
+            from,
+            sent,
+            message: &message,
+        });
         let from = self.processes[from].id;
         let inbox = &mut self.processes[to].inbox;
         inbox.push_back(Input::Peer { from, message });
@@ -172,11 +208,7 @@ impl<M: Machine> World<M> {
             Damage::Tear => frame.truncate(dice.below(frame.len() as u64) as usize),
             Damage::Flip { bits } => flip(&mut frame, bits, &mut dice),
         }
-        let reading = read_frame(&frame);
-        self.note(to, || {
-            format!("reads a damaged message of p{from}: {reading:?}")
-        });
-        match (damage, reading) {
+        match (damage, read_frame(&frame)) {
             (Damage::Flip { .. }, Reading::Unfinished) => {
                 self.stats.damage_caught += 1;
                 self.make_hole(from, to);
@@ -270,7 +302,7 @@ impl<M: Machine> World<M> {
         self.trace.add(self.now, from, Kind::Link, to as u64);
         let (id, host) = (self.processes[to].id, self.processes[to].host);
         let addr = self.hosts[host].clone();
-        self.note(from, || format!("is linked to {id:.4} at {addr}"));
+        self.tell(Place::Node(from), || Happened::Linked { peer: to });
         let process = &mut self.processes[from];
         process.book.insert(id, host);
         process.inbox.push_back(Input::Linked { peer: id, addr });
@@ -319,10 +351,11 @@ impl<M: Machine> World<M> {
             }
         }
         self.trace.add(self.now, 0, Kind::Fault, pairs.len() as u64);
-        self.note(usize::MAX, || {
-            format!("cut {pairs:?} until {}", until.0 / 1000)
-        });
         let until = until.max(self.now + AT_ONCE);
+        self.tell(Place::World, || Happened::Cut {
+            pairs: &pairs,
+            until,
+        });
         self.queue.push(until, Happening::MendCut { pairs });
     }
 
@@ -346,7 +379,7 @@ impl<M: Machine> World<M> {
         }
         process.inbox.push_back(Input::Unlinked { peer });
         self.trace.add(self.now, from, Kind::Link, !(to as u64));
-        self.note(from, || format!("is unlinked from {peer:.4}"));
+        self.tell(Place::Node(from), || Happened::Unlinked { peer: to });
         self.take_turn_soon(from);
         if let Some(host) = self.processes[from].book.get(&peer).copied() {
             self.dial_later(from, host);

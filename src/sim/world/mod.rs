@@ -5,7 +5,6 @@ mod sessions;
 mod turns;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use super::chance::{Chance, What};
@@ -16,6 +15,7 @@ use super::clock::Clock;
 use super::fault::{Doom, Event, Fault, NEVER_TROUBLED};
 use super::history::Operation;
 use super::machine::Machine;
+use super::narration::{Cast, Narrator, Place, Told, What as Happened};
 use super::nemesis::Kind;
 use super::net::{Net, State};
 use super::params::{Params, micros};
@@ -28,13 +28,10 @@ use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
 use crate::core::limits::Limits;
 use crate::core::node::{Config, Start};
-use crate::core::protocol::client::{Request, Response};
+use crate::core::protocol::client::Response;
 
 pub use links::Parcel;
 pub use sessions::{Actor, Conn};
-
-/// Where a narration of the run goes, a line at a time.
-pub type Narrator = fn(fmt::Arguments<'_>);
 
 /// Events after which a run counts as running away: a hundred times a usual one.
 const EVENTS_MAX: u64 = 4_000_000;
@@ -76,7 +73,7 @@ pub struct World<M: Machine> {
     pub chosen: BTreeMap<Kind, u64>,
     /// The processes that the final phase is about; empty until then.
     pub core: Vec<Pid>,
-    /// Where a narration goes.
+    /// Whoever is told what happens.
     pub narrator: Option<Narrator>,
     /// When faults began.
     pub storm_began: Time,
@@ -145,6 +142,8 @@ pub enum Happening {
         to: Pid,
         /// When it left.
         left: Time,
+        /// The number of the event in which it did.
+        sent: u64,
         /// What it is.
         parcel: Parcel,
     },
@@ -358,7 +357,7 @@ impl<M: Machine> World<M> {
         self.by_id.insert(id, pid);
         self.listening[host] = Some(pid);
         self.net.add_process(who);
-        self.note(pid, || "starts".to_owned());
+        self.tell(Place::Node(pid), || Happened::Started { host });
         self.take_turn_soon(pid);
         for host in live {
             self.dial_soon(pid, host);
@@ -428,7 +427,7 @@ impl<M: Machine> World<M> {
     }
 
     fn end(&mut self, pid: Pid, half_open_ppm: u32) {
-        self.note(pid, || "dies".to_owned());
+        self.tell(Place::Node(pid), || Happened::Ended);
         let process = &mut self.processes[pid];
         sometimes!(DiesBeforeReady, !process.ready);
         sometimes!(DiesWithUnsynced, process.disk.holds_something());
@@ -510,8 +509,9 @@ impl<M: Machine> World<M> {
                 from,
                 to,
                 left,
+                sent,
                 parcel,
-            } => self.on_arrive(from, to, left, parcel),
+            } => self.on_arrive(from, to, (left, sent), parcel),
             Happening::Turn { pid } => self.on_turn(pid),
             Happening::Timer { pid } => self.on_timer(pid),
             Happening::Synced { pid, upto } => self.on_synced(pid, upto),
@@ -571,9 +571,15 @@ impl<M: Machine> World<M> {
     pub(super) fn mend_everything(&mut self) {
         for a in 0..self.hosts.len() {
             for b in 0..a {
-                self.net.mend_all(a, b);
+                self.mend_between(a, b);
             }
         }
+    }
+
+    /// Ends all that holds messages up between two hosts.
+    fn mend_between(&mut self, one: HostId, other: HostId) {
+        self.net.mend_all(one, other);
+        self.tell(Place::World, || Happened::Mended { one, other });
     }
 
     /// Heals these processes and the connections among them for good, and freezes every other
@@ -601,12 +607,14 @@ impl<M: Machine> World<M> {
                 self.take_turn_soon(pid);
             } else if process.paused_until > self.now {
                 process.paused_until = Time::NEVER;
+                let until = Time::NEVER;
+                self.tell(Place::Node(pid), || Happened::Paused { until });
             }
         }
         for one in self.core.clone() {
             for other in self.core.clone() {
                 let hosts = (self.processes[one].host, self.processes[other].host);
-                self.net.mend_all(hosts.0, hosts.1);
+                self.mend_between(hosts.0, hosts.1);
                 self.doors[hosts.0] = Door::Open;
                 if self.net.state(one, other) == State::Hole {
                     self.break_link(one, other);
@@ -656,53 +664,34 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// Tells a line of the story, if anybody listens.
-    pub(super) fn note(&self, pid: Pid, line: impl FnOnce() -> String) {
-        if let Some(narrator) = self.narrator {
-            let now = self.now.0;
-            let (ms, us) = (now / 1000, now % 1000);
-            let line = line();
-            match self.processes.get(pid) {
-                Some(process) => {
-                    let id = process.id.to_string();
-                    narrator(format_args!("{ms:>7}.{us:03} p{pid:<2} {id:.4} {line}"));
-                }
-                None => narrator(format_args!("{ms:>7}.{us:03} -- {line}")),
-            }
+    /// Tells what happens, if anybody listens.
+    pub(super) fn tell<'a>(&self, place: Place, what: impl FnOnce() -> Happened<'a>) {
+        if let Some(narrator) = &self.narrator
+            && narrator.tells(self.trace.events())
+        {
+            self.tell_to(narrator, place, what());
         }
     }
-}
 
-/// A short text for a request.
-pub(super) fn show_request(request: &Request) -> String {
-    let verb = request
-        .verb
-        .and_then(crate::core::protocol::client::Verb::from_number);
-    let path = String::from_utf8_lossy(request.path.as_deref().unwrap_or_default()).into_owned();
-    let value = request.value.as_deref().unwrap_or_default();
-    let value = String::from_utf8_lossy(&value[..value.len().min(40)]).into_owned();
-    format!(
-        "{verb:?} {path} rev={:?} offset={:?} {value}",
-        request.rev, request.offset
-    )
-}
+    /// Tells which rule was broken, whatever else the listener wants to hear.
+    pub(super) fn tell_violation(&self, violation: &Violation) {
+        if let Some(narrator) = &self.narrator {
+            self.tell_to(narrator, Place::World, Happened::Violated(violation));
+        }
+    }
 
-/// A short text for an answer.
-pub(in crate::sim) fn show_response(response: &Response) -> String {
-    let path = response.path.as_deref().map(String::from_utf8_lossy);
-    let value = response.value.as_deref().unwrap_or_default();
-    let value = String::from_utf8_lossy(&value[..value.len().min(40)]);
-    format!(
-        "{} rev={:?} path={path:?} flags={:?} len={:?} {value}",
-        match (response.error(), &response.err_detail) {
-            (None, _) => "ok".to_owned(),
-            (Some(code), None) => code.to_string(),
-            (Some(_), Some(text)) => text.clone(),
-        },
-        response.rev,
-        response.flags,
-        response.len
-    )
+    fn tell_to(&self, narrator: &Narrator, place: Place, what: Happened<'_>) {
+        narrator.tell(&Told {
+            number: self.trace.events(),
+            time: self.now,
+            place,
+            what,
+            cast: Cast {
+                by_id: &self.by_id,
+                names: self.net.names(),
+            },
+        });
+    }
 }
 
 /// The property that no run goes on for ever, as a sentence.

@@ -1,6 +1,7 @@
 //! Turns: a process handles what it has received, and what it did takes effect.
 
 use super::{AT_ONCE, Happening, World};
+use crate::core::consensus::Slot;
 use crate::core::env::{Halt, Input, RecordId, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
@@ -10,6 +11,7 @@ use crate::sim::chance::Dice;
 use crate::sim::check::Violation;
 use crate::sim::check::observer::Observer;
 use crate::sim::machine::Machine;
+use crate::sim::narration::{Place, What as Happened};
 use crate::sim::net::State;
 use crate::sim::process::{Effect, HostId, Pid};
 use crate::sim::trace::{Kind, digest};
@@ -61,6 +63,10 @@ impl<M: Machine> World<M> {
             has_more && handled as u64 >= GROUP_INPUTS_MAX
         );
         self.trace.add(self.now, pid, Kind::Run, handled as u64);
+        self.tell(Place::Node(pid), || Happened::Ran {
+            inputs: handled,
+            node: self.processes[pid].machine.as_ref().and_then(M::node),
+        });
         self.observe(pid);
         if self.processes[pid].doom.is_some() && self.die_in_turn(pid, &mut effects, leaves) {
             self.effects = effects;
@@ -96,6 +102,13 @@ impl<M: Machine> World<M> {
         let (id, durable) = (process.id, process.disk.durable());
         let records = std::mem::take(&mut process.records);
         if !records.is_empty() {
+            for (at, record) in &records {
+                let at = *at;
+                self.tell(Place::Node(pid), || Happened::Recorded { at, record });
+            }
+            if durable > RecordId(0) {
+                self.tell(Place::Node(pid), || Happened::Durable { upto: durable });
+            }
             self.check(|observer| {
                 let mut records = records.into_iter();
                 records.try_for_each(|(at, record)| observer.recorded(id, at, record))?;
@@ -112,9 +125,31 @@ impl<M: Machine> World<M> {
         let Some(view) = machine.view() else { return };
         self.trace
             .add(self.now, pid, Kind::State, view.digest.0 ^ view.applied.0);
+        let before = self.observer.applied(pid);
+        let epochs = self.observer.epochs().len();
         let judged = self.observer.turned(pid, id, machine, &view);
+        self.tell_applied(pid, before, view.applied);
+        for epoch in self.observer.epochs().skip(epochs) {
+            self.tell(Place::Node(pid), || Happened::Configured(epoch));
+        }
         if let Err(violation) = judged {
             self.accuse(violation);
+        }
+    }
+
+    /// Tells which slots a process has applied in a turn.
+    fn tell_applied(&self, pid: Pid, before: Slot, applied: Slot) {
+        let Some(node) = self.processes[pid].machine.as_ref().and_then(M::node) else {
+            return;
+        };
+        if self.narrator.is_none() {
+            return;
+        }
+        for slot in before.0..applied.0 {
+            let slot = Slot(slot).next();
+            let entry = node.outcome(slot);
+            let entry = entry.as_ref();
+            self.tell(Place::Node(pid), || Happened::Applied { slot, entry });
         }
     }
 
@@ -137,10 +172,10 @@ impl<M: Machine> World<M> {
             }
             Effect::Finish(session) => self.deliver_answer(pid, session, None, leaves),
             Effect::Locate(peer, addr) => self.locate(pid, peer, addr.as_deref()),
-            Effect::Notice(notice) => self.note(pid, || format!("notice: {notice}")),
+            Effect::Notice(notice) => self.tell(Place::Node(pid), || Happened::Noticed(&notice)),
             Effect::Halt(reason) => {
                 let id = self.processes[pid].id;
-                self.note(pid, || format!("halts: {reason}"));
+                self.tell(Place::Node(pid), || Happened::Halted(&reason));
                 if matches!(reason, Halt::Evicted { .. } | Halt::Left) {
                     return self.retire(pid, &reason);
                 }
@@ -229,6 +264,7 @@ impl<M: Machine> World<M> {
         if process.is_alive() {
             process.inbox.push_back(Input::Tick);
             self.trace.add(self.now, pid, Kind::Timer, 0);
+            self.tell(Place::Node(pid), || Happened::Woken);
             self.take_turn_soon(pid);
         }
     }
@@ -246,6 +282,7 @@ impl<M: Machine> World<M> {
         };
         let id = process.id;
         self.trace.add(self.now, pid, Kind::Synced, upto.0);
+        self.tell(Place::Node(pid), || Happened::Durable { upto });
         self.check(|observer| observer.durable(id, upto));
         for mut outgoing in self.processes[pid].disk.end_sync(upto) {
             if outgoing.to.contains(&id) {

@@ -23,7 +23,7 @@ use super::client::{Closer, Former, Recorder, Role};
 use super::fault::Event;
 use super::machine::Machine;
 use super::model::Model;
-use super::narration::{Narrator, Place, What as Happened};
+use super::narration::{Happened, Narrator, Place};
 use super::nemesis::Kind;
 use super::params::micros;
 use super::process::Pid;
@@ -523,10 +523,15 @@ impl<'a, M: Machine> Run<'a, M> {
                 // Somebody else has its address.
                 Others::CutOff if !world.is_listening(pid) => world.crash(pid),
                 Others::CutOff => {
-                    for other in 0..world.hosts.len() {
-                        world.net.cut(host, other);
-                        world.net.cut(other, host);
+                    let others = (0..world.hosts.len()).filter(|other| *other != host);
+                    let pairs: Vec<_> = others.flat_map(|o| [(host, o), (o, host)]).collect();
+                    for (from, to) in &pairs {
+                        world.net.cut(*from, *to);
                     }
+                    world.tell(Place::World, || Happened::Cut {
+                        pairs: &pairs,
+                        until: Time::NEVER,
+                    });
                 }
             }
         }

@@ -31,18 +31,15 @@ pub struct Source {
 impl Source {
     /// Does the run, and tells what happens.
     pub fn run(&self, narrator: Narrator) -> anyhow::Result<Report> {
-        let (setup, subject) = match (&self.file, self.seed) {
+        match (&self.file, self.seed) {
             (Some(path), _) => {
-                let scenario = read(path)?;
-                let mut subject = self.subject.clone();
-                let own = scenario.mutant.filter(|_| !self.healthy);
-                subject.mutant = subject.mutant.or(own);
-                (scenario.setup, subject)
+                let mut scenario = read(path)?;
+                scenario.mutant = self.subject.mutant.or(scenario.mutant);
+                Ok(scenario.run(!self.healthy, Some(narrator)))
             }
-            (None, Some(seed)) => (Setup::from_seed(seed), self.subject.clone()),
+            (None, Some(seed)) => Ok(self.subject.run(&Setup::from_seed(seed), Some(narrator))),
             (None, None) => unreachable!("clap wants one of both"),
-        };
-        Ok(subject.run(&setup, Some(narrator)))
+        }
     }
 
     /// The arguments that choose the run, each after a space.

@@ -2,8 +2,8 @@
 //!
 //! A lane for each host (and one more for each process that has to share one), messages as arrows,
 //! crosses for those that are lost, shades for cuts and pauses, marks for what nodes record, apply
-//! and notice, bars for the requests of clients, and the broken rule in red. `page.js` draws it, on
-//! a canvas and only what is in sight; `page.html` and `page.css` are around it.
+//! and notice, bars for the requests of clients, and the broken rule in red. The scripts in `page/`
+//! draw it, on a canvas and only what is in sight.
 
 mod picture;
 
@@ -18,9 +18,13 @@ use super::narration::Narrator;
 
 pub use picture::Picture;
 
-const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const PAGE: &str = include_str!("page/index.html");
+const STYLE: &str = include_str!("page/style.css");
+const SCRIPTS: [&str; 3] = [
+    include_str!("page/tables.js"),
+    include_str!("page/paint.js"),
+    include_str!("page/hand.js"),
+];
 
 /// A picture of what happens while the number of events is in this range, which grows while a run
 /// is told, and the narrator that does so.
@@ -46,5 +50,5 @@ pub fn page(picture: &Picture, run: &str, summary: &str) -> String {
     let (middle, tail) = rest
         .split_once("/*SCRIPT*/")
         .expect("the page has a script");
-    [head, STYLE, body, &data, middle, SCRIPT, tail].concat()
+    [head, STYLE, body, &data, middle, &SCRIPTS.concat(), tail].concat()
 }

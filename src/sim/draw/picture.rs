@@ -8,7 +8,7 @@ use crate::core::env::Time;
 use crate::core::log::Entry;
 use crate::sim::narration::line::Line;
 use crate::sim::narration::text::Span;
-use crate::sim::narration::{Cast, Place, Told, What};
+use crate::sim::narration::{Cast, Happened, Place, Told};
 use crate::sim::process::{HostId, Pid};
 
 /// A run as tables.
@@ -130,22 +130,22 @@ impl Picture {
     pub(super) fn take(&mut self, told: &Told<'_>, within: bool) {
         self.end = told.time.0;
         match (&told.what, told.place) {
-            (What::Started { host }, Place::Node(pid)) => {
+            (Happened::Started { host }, Place::Node(pid)) => {
                 self.start(pid, *host, told.time, &told.cast);
             }
-            (What::Ended, Place::Node(pid)) => self.end_of(pid, told.time),
-            (What::Violated(_), _) => {
+            (Happened::Ended, Place::Node(pid)) => self.end_of(pid, told.time),
+            (Happened::Violated(_), _) => {
                 let text = Line::of(told).more;
                 let (number, time) = (told.number, told.time.0);
                 self.violation = Some(Broken { number, time, text });
             }
             (
-                What::Paused { .. }
-                | What::Slowed { .. }
-                | What::Cut { .. }
-                | What::Held { .. }
-                | What::Mended { .. }
-                | What::Healed(_),
+                Happened::Paused { .. }
+                | Happened::Slowed { .. }
+                | Happened::Cut { .. }
+                | Happened::Held { .. }
+                | Happened::Mended { .. }
+                | Happened::Healed(_),
                 _,
             ) => self.shade(told),
             _ => {}
@@ -188,27 +188,27 @@ impl Picture {
         let now = told.time;
         let text = Line::of(told).more;
         match (&told.what, told.place) {
-            (What::Paused { until }, Place::Node(pid)) => {
+            (Happened::Paused { until }, Place::Node(pid)) => {
                 self.begin("pause", (pid, None), now, *until, text);
             }
-            (What::Slowed { until, .. }, Place::Node(pid)) => {
+            (Happened::Slowed { until, .. }, Place::Node(pid)) => {
                 self.begin("slow", (pid, None), now, *until, text);
             }
-            (What::Cut { pairs, until }, _) => {
+            (Happened::Cut { pairs, until }, _) => {
                 for (from, to) in *pairs {
                     self.begin("cut", (*from, Some(*to)), now, *until, String::new());
                 }
             }
-            (What::Held { pairs, until }, _) => {
+            (Happened::Held { pairs, until }, _) => {
                 for (from, to) in *pairs {
                     self.begin("hold", (*from, Some(*to)), now, *until, String::new());
                 }
             }
-            (What::Mended { one, other }, _) => {
+            (Happened::Mended { one, other }, _) => {
                 let pairs = [(*one, Some(*other)), (*other, Some(*one))];
                 self.stop_shades(now, |shade| pairs.contains(&(shade.of, shade.to)));
             }
-            (What::Healed(core), _) => {
+            (Happened::Healed(core), _) => {
                 self.stop_shades(now, |shade| shade.to.is_none() && core.contains(&shade.of));
             }
             _ => unreachable!("it does not last"),
@@ -243,26 +243,26 @@ impl Picture {
         match (&told.what, told.place) {
             // What every turn does, and what is a shade or a lane.
             (
-                What::Woken
-                | What::Ran { .. }
-                | What::Durable { .. }
-                | What::Paused { .. }
-                | What::Slowed { .. }
-                | What::Cut { .. }
-                | What::Held { .. }
-                | What::Mended { .. }
-                | What::Violated(_)
-                | What::Disconnected { .. },
+                Happened::Woken
+                | Happened::Ran { .. }
+                | Happened::Durable { .. }
+                | Happened::Paused { .. }
+                | Happened::Slowed { .. }
+                | Happened::Cut { .. }
+                | Happened::Held { .. }
+                | Happened::Mended { .. }
+                | Happened::Violated(_)
+                | Happened::Disconnected { .. },
                 _,
             ) => {}
-            (What::Sent { bytes, .. }, Place::Node(node)) => self.sent(told, node, *bytes),
-            (What::Arrived { sent, .. }, Place::Node(node)) => {
+            (Happened::Sent { bytes, .. }, Place::Node(node)) => self.sent(told, node, *bytes),
+            (Happened::Arrived { sent, .. }, Place::Node(node)) => {
                 self.arrow(*sent, node, told, None);
             }
-            (What::Lost { sent, loss, .. }, Place::Node(node)) => {
+            (Happened::Lost { sent, loss, .. }, Place::Node(node)) => {
                 self.arrow(*sent, node, told, Some(loss.to_string()));
             }
-            (What::Asked { .. } | What::Answered { .. }, Place::Client(client)) => {
+            (Happened::Asked { .. } | Happened::Answered { .. }, Place::Client(client)) => {
                 self.of_client(told, client);
             }
             _ => self.mark(told),
@@ -306,7 +306,7 @@ impl Picture {
         };
         let skip = matches!(
             told.what,
-            What::Applied {
+            Happened::Applied {
                 entry: Some(Entry::Skip),
                 ..
             }
@@ -325,7 +325,7 @@ impl Picture {
     fn of_client(&mut self, told: &Told<'_>, client: usize) {
         let line = Line::of(told);
         match &told.what {
-            What::Asked { node, tag, .. } => {
+            Happened::Asked { node, tag, .. } => {
                 if !self.clients.contains(&client) {
                     self.clients.push(client);
                 }
@@ -340,7 +340,7 @@ impl Picture {
                     answer: None,
                 });
             }
-            What::Answered { tag, .. } => {
+            Happened::Answered { tag, .. } => {
                 let mut asks = self.asks.iter_mut().rev();
                 let ask = asks.find(|ask| ask.client == client && ask.tag == *tag);
                 if let Some(ask) = ask {

@@ -13,7 +13,7 @@ use crate::core::membership::Epoch;
 use crate::core::protocol::client::{Request, Verb};
 use crate::core::protocol::peer::{Message, Promised};
 use crate::sim::check::Violation;
-use crate::sim::narration::{Cast, Place, Told, What, text};
+use crate::sim::narration::{Cast, Happened, Place, Told, text};
 use crate::sim::process::Pid;
 
 /// What is known of one slot.
@@ -25,8 +25,8 @@ pub struct Account {
     pub(super) epoch: Option<(Epoch, Moment)>,
     /// Attempts to bring something in, by ballot.
     pub(super) attempts: BTreeMap<Ballot, Attempt>,
-    /// Who said that the slot is never used, and when first.
-    pub(super) given_up: BTreeMap<Pid, (Moment, &'static str)>,
+    /// When the owner first said that it never uses the slot, and in which message.
+    pub(super) given_up: Option<(Moment, &'static str)>,
     /// Who told others the outcome, and whom.
     pub(super) told: Vec<Tip>,
     /// What each process knows, in the order in which they learned it.
@@ -159,7 +159,7 @@ impl Account {
             slot,
             epoch: None,
             attempts: BTreeMap::new(),
-            given_up: BTreeMap::new(),
+            given_up: None,
             told: Vec::new(),
             learned: Vec::new(),
             asked: Vec::new(),
@@ -185,22 +185,22 @@ impl Account {
             time: told.time,
         };
         match (&told.what, told.place) {
-            (What::Started { .. }, _) => {
+            (Happened::Started { .. }, _) => {
                 self.by_id = told.cast.by_id.clone();
                 self.names = told.cast.names.to_vec();
             }
-            (What::Configured(epoch), _) if epoch.start <= self.slot => {
+            (Happened::Configured(epoch), _) if epoch.start <= self.slot => {
                 self.epoch = Some(((*epoch).clone(), at));
             }
-            (What::Recorded { at: id, record }, Place::Node(by)) => {
+            (Happened::Recorded { at: id, record }, Place::Node(by)) => {
                 self.recorded(by, at, *id, record);
             }
-            (What::Durable { upto }, Place::Node(by)) => self.durable(by, at, *upto),
-            (What::Sent { to, message, .. }, Place::Node(by)) => self.said(by, at, to, message),
-            (What::Arrived { from, message, .. }, Place::Node(to)) => {
+            (Happened::Durable { upto }, Place::Node(by)) => self.durable(by, at, *upto),
+            (Happened::Sent { to, message, .. }, Place::Node(by)) => self.said(by, at, to, message),
+            (Happened::Arrived { from, message, .. }, Place::Node(to)) => {
                 self.arrived(to, at, *from, message);
             }
-            (What::Ran { node, .. }, Place::Node(by)) => {
+            (Happened::Ran { node, .. }, Place::Node(by)) => {
                 let is_news = self.learned.iter().all(|one| one.by != by);
                 if is_news && let Some(entry) = node.and_then(|node| node.outcome(self.slot)) {
                     let knew = Some((at, entry, self.heard.get(&by).copied()));
@@ -208,15 +208,25 @@ impl Account {
                     self.learned.push(Learned { by, knew, applied });
                 }
             }
-            (What::Applied { slot, .. }, Place::Node(by)) if *slot == self.slot => {
+            (Happened::Applied { slot, .. }, Place::Node(by)) if *slot == self.slot => {
                 self.applied(by, at);
             }
-            (What::Asked { .. } | What::Answered { .. }, Place::Client(client)) => {
+            (Happened::Asked { .. } | Happened::Answered { .. }, Place::Client(client)) => {
                 self.of_client(client, at, &told.what);
             }
-            (What::Violated(violation), _) => self.violation = Some(((*violation).clone(), at)),
+            (Happened::Violated(violation), _) => self.violation = Some(((*violation).clone(), at)),
             _ => {}
         }
+    }
+
+    /// Whether the owner says in a message that it never uses the slot. What others say of slots that
+    /// lie among theirs means nothing.
+    fn gives_up(&self, by: Pid, message: &Message) -> bool {
+        let slot = self.slot;
+        let says_so = text::lane_of(message).is_some_and(|lane| {
+            lane.base <= slot && slot < lane.next && lane.used.binary_search(&slot).is_err()
+        });
+        says_so && self.owner().and_then(|owner| self.cast().pid(owner)) == Some(by)
     }
 
     fn attempt(&mut self, ballot: Ballot) -> &mut Attempt {
@@ -292,9 +302,9 @@ impl Account {
 
     fn said(&mut self, by: Pid, at: Moment, to: &[NodeId], message: &Message) {
         let slot = self.slot;
-        if gives_up(message, slot) {
+        if self.gives_up(by, message) {
             let kind = text::message_kind(message);
-            self.given_up.entry(by).or_insert((at, kind));
+            self.given_up.get_or_insert((at, kind));
         }
         match message {
             Message::Accept {
@@ -354,7 +364,7 @@ impl Account {
 
     fn arrived(&mut self, to: Pid, at: Moment, from: Pid, message: &Message) {
         let (slots, _) = text::subject(message);
-        if !slots.contains(&self.slot) && !gives_up(message, self.slot) {
+        if !slots.contains(&self.slot) && !self.gives_up(from, message) {
             return;
         }
         let kind = text::message_kind(message);
@@ -384,9 +394,9 @@ impl Account {
         }
     }
 
-    fn of_client(&mut self, client: usize, at: Moment, what: &What<'_>) {
+    fn of_client(&mut self, client: usize, at: Moment, what: &Happened<'_>) {
         match what {
-            What::Asked { node, tag, request }
+            Happened::Asked { node, tag, request }
                 if request
                     .verb
                     .and_then(Verb::from_number)
@@ -401,7 +411,7 @@ impl Account {
                     answered: None,
                 });
             }
-            What::Answered { tag, response, .. } => {
+            Happened::Answered { tag, response, .. } => {
                 let mut asked = self.asked.iter_mut().rev();
                 let asked = asked.find(|one| one.client == client && one.tag == *tag);
                 if let Some(asked) = asked {
@@ -422,11 +432,4 @@ impl Asked {
             && value.is_none_or(|value| asked.value.as_ref().unwrap_or(&Bytes::new()) == value)
             && (verb == Verb::Nop || asked.rev == Some(rev))
     }
-}
-
-/// Whether a message says that its sender never uses a slot.
-fn gives_up(message: &Message, slot: Slot) -> bool {
-    text::lane_of(message).is_some_and(|lane| {
-        lane.base <= slot && slot < lane.next && lane.used.binary_search(&slot).is_err()
-    })
 }

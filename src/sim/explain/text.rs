@@ -265,20 +265,14 @@ impl Account {
     }
 
     fn show_given_up(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.given_up.is_empty() {
-            return Ok(());
+        match (self.given_up, self.owner()) {
+            (Some((at, kind)), Some(owner)) => {
+                let owner = self.cast().who(owner);
+                let says = format!("{owner}, the owner, says in {kind} that it never uses it");
+                writeln!(f, "\ngiven up\n  {says}: first at {at}")
+            }
+            _ => Ok(()),
         }
-        writeln!(f, "\nlane statements")?;
-        let owner = self.owner().and_then(|owner| self.cast().pid(owner));
-        for (by, (at, kind)) in &self.given_up {
-            let whose = match Some(*by) == owner {
-                true => "the owner",
-                false => "not the owner: that says nothing of this slot",
-            };
-            let by = self.node(*by);
-            writeln!(f, "  {by} ({whose}) first gives it up at {at}, in {kind}")?;
-        }
-        Ok(())
     }
 
     fn show_outcome(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -113,7 +113,7 @@ impl Account {
     }
 
     /// When the owner gave the slot up: by a statement, or by taking it for Skip before anybody
-    /// else could tell it so.
+    /// else did.
     fn given_up_at(&self) -> Option<Moment> {
         let owner = self.owner()?;
         let own = self.attempts.get(&Ballot::of_owner(owner));
@@ -121,11 +121,13 @@ impl Account {
             return None;
         }
         let owner = self.cast().pid(owner)?;
-        let said = self.given_up.get(&owner).map(|(at, _)| *at);
+        let said = self.given_up.map(|(at, _)| at);
         let first = self.learned.first().filter(|one| one.by == owner);
         let knew = first.and_then(|one| match &one.knew {
-            Some((at, Entry::Skip, None)) => Some(*at),
-            _ => None,
+            Some((at, Entry::Skip, _)) => Some(*at),
+            Some(_) => None,
+            // It has forgotten the slot already; what it did not bring in there was a skip.
+            None => one.applied,
         });
         [said, knew].into_iter().flatten().min()
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Fault;
 use crate::sim::machine::Machine;
-use crate::sim::narration::{Place, What};
+use crate::sim::narration::{Happened, Place};
 use crate::sim::net::{Damage, State};
 use crate::sim::params::micros;
 use crate::sim::process::{HostId, Pid};
@@ -130,7 +130,7 @@ impl<M: Machine> World<M> {
         links: &[(HostId, HostId)],
         until: crate::core::env::Time,
     ) {
-        self.tell(Place::World, || What::Held {
+        self.tell(Place::World, || Happened::Held {
             pairs: links,
             until,
         });

@@ -7,7 +7,7 @@ use crate::core::env::Time;
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
 use crate::sim::machine::Machine;
-use crate::sim::narration::{Place, What};
+use crate::sim::narration::{Happened, Place};
 use crate::sim::params::micros;
 use crate::sim::process::{Effect, HostId, Pid};
 use crate::sim::world::{Happening, World};
@@ -86,7 +86,7 @@ impl<M: Machine> World<M> {
                 let (times, until) = ((*times).max(1), self.now + span);
                 self.processes[pid].slow = times;
                 self.queue.push(until, Happening::Quick { pid });
-                self.tell(Place::Node(pid), || What::Slowed { times, until });
+                self.tell(Place::Node(pid), || Happened::Slowed { times, until });
                 self.trouble(pid, span);
             }
             Fault::ClockJump { ahead_us, .. } => {
@@ -180,7 +180,7 @@ impl<M: Machine> World<M> {
         sometimes!(PausedTwice, self.processes[pid].paused_until > self.now);
         let until = self.now + span;
         self.processes[pid].paused_until = until;
-        self.tell(Place::Node(pid), || What::Paused { until });
+        self.tell(Place::Node(pid), || Happened::Paused { until });
         self.trouble(pid, span);
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::text::{self, Span};
-use super::{Cast, Place, Told, What};
+use super::{Cast, Happened, Place, Told};
 use crate::core::consensus::{Ballot, Lane, Slot};
 use crate::core::env::Time;
 use crate::core::protocol::peer::Message;
@@ -112,32 +112,32 @@ impl Line {
         let mut line = Line::bare(told);
         let cast = &told.cast;
         match &told.what {
-            What::Started { .. }
-            | What::Ended
-            | What::Woken
-            | What::Ran { .. }
-            | What::Noticed(_)
-            | What::Halted(_)
-            | What::Paused { .. }
-            | What::Slowed { .. }
-            | What::Linked { .. }
-            | What::Unlinked { .. } => line.of_process(&told.what, cast),
-            What::Recorded { .. }
-            | What::Durable { .. }
-            | What::Applied { .. }
-            | What::Configured(_) => line.of_log(&told.what, cast),
-            What::Sent { .. } | What::Lost { .. } | What::Arrived { .. } => {
+            Happened::Started { .. }
+            | Happened::Ended
+            | Happened::Woken
+            | Happened::Ran { .. }
+            | Happened::Noticed(_)
+            | Happened::Halted(_)
+            | Happened::Paused { .. }
+            | Happened::Slowed { .. }
+            | Happened::Linked { .. }
+            | Happened::Unlinked { .. } => line.of_process(&told.what, cast),
+            Happened::Recorded { .. }
+            | Happened::Durable { .. }
+            | Happened::Applied { .. }
+            | Happened::Configured(_) => line.of_log(&told.what, cast),
+            Happened::Sent { .. } | Happened::Lost { .. } | Happened::Arrived { .. } => {
                 line.of_message(&told.what, cast);
             }
-            What::Asked { .. } | What::Answered { .. } | What::Disconnected { .. } => {
+            Happened::Asked { .. } | Happened::Answered { .. } | Happened::Disconnected { .. } => {
                 line.of_client(&told.what, cast);
             }
-            What::Struck(_)
-            | What::Cut { .. }
-            | What::Held { .. }
-            | What::Mended { .. }
-            | What::Healed(_)
-            | What::Violated(_) => line.of_world(&told.what, cast),
+            Happened::Struck(_)
+            | Happened::Cut { .. }
+            | Happened::Held { .. }
+            | Happened::Mended { .. }
+            | Happened::Healed(_)
+            | Happened::Violated(_) => line.of_world(&told.what, cast),
         }
         line
     }
@@ -180,23 +180,23 @@ impl Line {
         self.nodes.push(cast.name(pid));
     }
 
-    fn of_process(&mut self, what: &What<'_>, cast: &Cast<'_>) {
+    fn of_process(&mut self, what: &Happened<'_>, cast: &Cast<'_>) {
         match what {
-            What::Started { host } => self.say("starts", format!("on host {host}")),
-            What::Ended => self.say("ends", ""),
-            What::Woken => self.say("wakes", ""),
-            What::Ran { inputs, .. } => self.say("runs", format!("{inputs} inputs")),
-            What::Noticed(notice) => self.say("notices", cast.rename(&notice.to_string())),
-            What::Halted(halt) => self.say("halts", cast.rename(&halt.to_string())),
-            What::Paused { until } => self.say("pauses", show_until(*until)),
-            What::Slowed { times, until } => {
+            Happened::Started { host } => self.say("starts", format!("on host {host}")),
+            Happened::Ended => self.say("ends", ""),
+            Happened::Woken => self.say("wakes", ""),
+            Happened::Ran { inputs, .. } => self.say("runs", format!("{inputs} inputs")),
+            Happened::Noticed(notice) => self.say("notices", cast.rename(&notice.to_string())),
+            Happened::Halted(halt) => self.say("halts", cast.rename(&halt.to_string())),
+            Happened::Paused { until } => self.say("pauses", show_until(*until)),
+            Happened::Slowed { times, until } => {
                 self.say("slows", format!("{times} times, {}", show_until(*until)));
             }
-            What::Linked { peer } => {
+            Happened::Linked { peer } => {
                 self.meets(*peer, cast);
                 self.say("links", format!("to {}", cast.node(*peer)));
             }
-            What::Unlinked { peer } => {
+            Happened::Unlinked { peer } => {
                 self.meets(*peer, cast);
                 self.say("unlinks", format!("from {}", cast.node(*peer)));
             }
@@ -204,16 +204,16 @@ impl Line {
         }
     }
 
-    fn of_log(&mut self, what: &What<'_>, cast: &Cast<'_>) {
+    fn of_log(&mut self, what: &Happened<'_>, cast: &Cast<'_>) {
         match what {
-            What::Recorded { at, record } => {
+            Happened::Recorded { at, record } => {
                 self.kind = text::record_kind(record);
                 self.about(text::record_subject(record), cast);
                 let content = text::record(record, cast);
                 self.say("records", format!("r{} {content}", at.0));
             }
-            What::Durable { upto } => self.say("syncs", format!("up to r{}", upto.0)),
-            What::Applied { slot, entry } => {
+            Happened::Durable { upto } => self.say("syncs", format!("up to r{}", upto.0)),
+            Happened::Applied { slot, entry } => {
                 self.slots = vec![(*slot, *slot)];
                 let entry = entry
                     .map_or("forgotten already, or in a snapshot".to_owned(), |entry| {
@@ -221,7 +221,7 @@ impl Line {
                     });
                 self.say("applies", entry);
             }
-            What::Configured(epoch) => {
+            Happened::Configured(epoch) => {
                 let from = format!("from slot {} on: ", epoch.start);
                 self.say("configures", from + &text::epoch(epoch, cast));
             }
@@ -229,9 +229,9 @@ impl Line {
         }
     }
 
-    fn of_message(&mut self, what: &What<'_>, cast: &Cast<'_>) {
+    fn of_message(&mut self, what: &Happened<'_>, cast: &Cast<'_>) {
         match what {
-            What::Sent { to, message, bytes } => {
+            Happened::Sent { to, message, bytes } => {
                 self.carries(message, cast);
                 self.bytes = Some(*bytes);
                 let receivers = to.iter().filter_map(|id| cast.pid(*id));
@@ -240,12 +240,20 @@ impl Line {
                 let says = text::message(message, cast);
                 self.say("sends", format!("to {}: {says}", cast.list(to)));
             }
-            What::Lost { from, sent, loss } => {
+            Happened::Lost {
+                from,
+                sent,
+                message,
+                loss,
+            } => {
+                if let Some(message) = message {
+                    self.carries(message, cast);
+                }
                 self.meets(*from, cast);
                 let from = cast.node(*from);
                 self.say("misses", format!("what {from} sent at {sent}: {loss}"));
             }
-            What::Arrived {
+            Happened::Arrived {
                 from,
                 sent,
                 message,
@@ -265,15 +273,15 @@ impl Line {
             text::lane_of(message).map_or(Vec::new(), |lane: &Lane| text::given_up(lane));
     }
 
-    fn of_client(&mut self, what: &What<'_>, cast: &Cast<'_>) {
+    fn of_client(&mut self, what: &Happened<'_>, cast: &Cast<'_>) {
         match what {
-            What::Asked { node, tag, request } => {
+            Happened::Asked { node, tag, request } => {
                 self.meets(*node, cast);
                 self.kind = text::verb(request);
                 let (node, asked) = (cast.node(*node), text::request(request));
                 self.say("asks", format!("{node} #{tag}: {asked}"));
             }
-            What::Answered {
+            Happened::Answered {
                 node,
                 tag,
                 response,
@@ -282,7 +290,7 @@ impl Line {
                 let (node, answer) = (cast.node(*node), text::response(response));
                 self.say("hears", format!("of {node} #{tag}: {answer}"));
             }
-            What::Disconnected { node } => {
+            Happened::Disconnected { node } => {
                 self.meets(*node, cast);
                 self.say("parts", format!("from {}", cast.node(*node)));
             }
@@ -290,29 +298,29 @@ impl Line {
         }
     }
 
-    fn of_world(&mut self, what: &What<'_>, cast: &Cast<'_>) {
+    fn of_world(&mut self, what: &Happened<'_>, cast: &Cast<'_>) {
         match what {
-            What::Struck(fault) => self.say("suffers", format!("{fault:?}")),
-            What::Cut { pairs, until } => {
+            Happened::Struck(fault) => self.say("suffers", format!("{fault:?}")),
+            Happened::Cut { pairs, until } => {
                 self.say(
                     "cuts",
                     format!("{}, {}", show_pairs(pairs), show_until(*until)),
                 );
             }
-            What::Held { pairs, until } => {
+            Happened::Held { pairs, until } => {
                 self.say(
                     "holds",
                     format!("{}, {}", show_pairs(pairs), show_until(*until)),
                 );
             }
-            What::Mended { one, other } => {
+            Happened::Mended { one, other } => {
                 self.say("mends", format!("all between hosts {one} and {other}"));
             }
-            What::Healed(core) => {
+            Happened::Healed(core) => {
                 let names: Vec<String> = core.iter().map(|pid| cast.node(*pid)).collect();
                 self.say("heals", names.join(","));
             }
-            What::Violated(violation) => {
+            Happened::Violated(violation) => {
                 let text = format!("{}: {}", violation.property, violation.detail);
                 self.say("violates", cast.rename(&text));
             }

@@ -49,7 +49,7 @@ pub struct Told<'a> {
     /// To whom.
     pub place: Place,
     /// What.
-    pub what: What<'a>,
+    pub what: Happened<'a>,
     /// Who is who.
     pub cast: Cast<'a>,
 }
@@ -66,7 +66,7 @@ pub enum Place {
 }
 
 /// What happens.
-pub enum What<'a> {
+pub enum Happened<'a> {
     /// A process starts.
     Started {
         /// Its host.
@@ -117,6 +117,8 @@ pub enum What<'a> {
         from: Pid,
         /// The number of the event in which it left.
         sent: u64,
+        /// Happened, unless it was damaged.
+        message: Option<&'a Message>,
         /// Why.
         loss: Loss,
     },

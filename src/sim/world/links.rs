@@ -15,7 +15,7 @@ use crate::core::instrument::sometimes;
 use crate::core::protocol::peer::{MESSAGE_BYTES_MAX, Message, decode, encode};
 use crate::sim::chance::{Dice, What};
 use crate::sim::machine::Machine;
-use crate::sim::narration::{Loss, Place, What as Happened};
+use crate::sim::narration::{Happened, Loss, Place};
 use crate::sim::net::{Damage, State};
 use crate::sim::params::micros;
 use crate::sim::process::{HostId, Outgoing, Pid};
@@ -84,7 +84,7 @@ impl<M: Machine> World<M> {
                 continue;
             }
             if path.cuts > 0 {
-                self.lose(from, to, sent, Loss::Cut);
+                self.lose(from, to, sent, &parcel, Loss::Cut);
                 continue;
             }
             let leaves = match path.lag_until > leaves {
@@ -96,8 +96,8 @@ impl<M: Machine> World<M> {
             let is_linked = self.net.state(from, to) == State::Up;
             let arrivals = self.net.transmit(from, to, leaves, bytes);
             match arrivals.0 {
-                [None, None] if is_linked => self.lose(from, to, sent, Loss::Dropped),
-                [None, None] => self.lose(from, to, sent, Loss::Unconnected),
+                [None, None] if is_linked => self.lose(from, to, sent, &parcel, Loss::Dropped),
+                [None, None] => self.lose(from, to, sent, &parcel, Loss::Unconnected),
                 _ => {}
             }
             for at in arrivals.0.into_iter().flatten() {
@@ -121,9 +121,22 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// A message does not reach `to`.
-    fn lose(&self, from: Pid, to: Pid, sent: u64, loss: Loss) {
-        self.tell(Place::Node(to), || Happened::Lost { from, sent, loss });
+    /// Tells that a message does not reach `to`.
+    fn lose(&self, from: Pid, to: Pid, sent: u64, parcel: &Parcel, loss: Loss) {
+        if !self.is_told() {
+            return;
+        }
+        let message = match parcel {
+            Parcel::Bytes(bytes) => decode(bytes).ok().map(Rc::new),
+            Parcel::Plain(message) => Some(Rc::clone(message)),
+            Parcel::Damaged(..) => None,
+        };
+        self.tell(Place::Node(to), || Happened::Lost {
+            from,
+            sent,
+            message: message.as_deref(),
+            loss,
+        });
     }
 
     /// The message that has just been encoded, to be damaged on its way.
@@ -145,7 +158,7 @@ impl<M: Machine> World<M> {
         if !self.processes[to].is_alive() {
             let is_back = self.listening[self.processes[to].host].is_some_and(|pid| pid > to);
             sometimes!(MessageFindsHeir, is_back);
-            return self.lose(from, to, sent, Loss::Dead);
+            return self.lose(from, to, sent, &parcel, Loss::Dead);
         }
         let path = self
             .net
@@ -157,7 +170,7 @@ impl<M: Machine> World<M> {
             } else {
                 Loss::Reset
             };
-            return self.lose(from, to, sent, loss);
+            return self.lose(from, to, sent, &parcel, loss);
         }
         if path.held_until > self.now {
             let (at, happening) = (
@@ -176,9 +189,11 @@ impl<M: Machine> World<M> {
         let is_linked = self.net.state(from, to) == State::Up;
         sometimes!(MessageOutlivesConnection, !is_linked);
         self.stats.messages += 1;
+        if matches!(parcel, Parcel::Damaged(..)) {
+            self.lose(from, to, sent, &parcel, Loss::Damaged);
+        }
         let message = match parcel {
             Parcel::Damaged(frame, damage, dice) => {
-                self.lose(from, to, sent, Loss::Damaged);
                 return self.on_damaged(from, to, &frame, damage, dice);
             }
             Parcel::Bytes(bytes) => decode(&bytes).expect("what a node sends can be decoded"),

@@ -15,7 +15,7 @@ use super::clock::Clock;
 use super::fault::{Doom, Event, Fault, NEVER_TROUBLED};
 use super::history::Operation;
 use super::machine::Machine;
-use super::narration::{Cast, Narrator, Place, Told, What as Happened};
+use super::narration::{Cast, Happened, Narrator, Place, Told};
 use super::nemesis::Kind;
 use super::net::{Net, State};
 use super::params::{Params, micros};
@@ -664,10 +664,16 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// Tells what happens, if anybody listens.
+    /// Whether anybody wants to hear what happens now.
+    fn is_told(&self) -> bool {
+        let narrator = self.narrator.as_ref();
+        narrator.is_some_and(|narrator| narrator.tells(self.trace.events()))
+    }
+
+    /// Tells what happens, if anybody wants to hear it.
     pub(super) fn tell<'a>(&self, place: Place, what: impl FnOnce() -> Happened<'a>) {
         if let Some(narrator) = &self.narrator
-            && narrator.tells(self.trace.events())
+            && self.is_told()
         {
             self.tell_to(narrator, place, what());
         }

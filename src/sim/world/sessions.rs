@@ -15,7 +15,7 @@ use crate::sim::check::Violation;
 use crate::sim::client::Role;
 use crate::sim::history::Operation;
 use crate::sim::machine::Machine;
-use crate::sim::narration::{Place, What as Happened};
+use crate::sim::narration::{Happened, Place};
 use crate::sim::params::micros;
 use crate::sim::process::{HostId, Pid};
 use crate::sim::trace::{Kind, digest};

@@ -11,7 +11,7 @@ use crate::sim::chance::Dice;
 use crate::sim::check::Violation;
 use crate::sim::check::observer::Observer;
 use crate::sim::machine::Machine;
-use crate::sim::narration::{Place, What as Happened};
+use crate::sim::narration::{Happened, Place};
 use crate::sim::net::State;
 use crate::sim::process::{Effect, HostId, Pid};
 use crate::sim::trace::{Kind, digest};
@@ -128,22 +128,23 @@ impl<M: Machine> World<M> {
         let before = self.observer.applied(pid);
         let epochs = self.observer.epochs().len();
         let judged = self.observer.turned(pid, id, machine, &view);
-        self.tell_applied(pid, before, view.applied);
-        for epoch in self.observer.epochs().skip(epochs) {
-            self.tell(Place::Node(pid), || Happened::Configured(epoch));
-        }
+        self.tell_progress(pid, before, view.applied, epochs);
         if let Err(violation) = judged {
             self.accuse(violation);
         }
     }
 
-    /// Tells which slots a process has applied in a turn.
-    fn tell_applied(&self, pid: Pid, before: Slot, applied: Slot) {
+    /// Tells which slots a process has applied in a turn, and which configurations it is the first
+    /// to show, of which so many were known.
+    fn tell_progress(&self, pid: Pid, before: Slot, applied: Slot, epochs: usize) {
         let Some(node) = self.processes[pid].machine.as_ref().and_then(M::node) else {
             return;
         };
-        if self.narrator.is_none() {
+        if !self.is_told() {
             return;
+        }
+        for epoch in self.observer.epochs().skip(epochs) {
+            self.tell(Place::Node(pid), || Happened::Configured(epoch));
         }
         for slot in before.0..applied.0 {
             let slot = Slot(slot).next();

@@ -18,8 +18,6 @@ pub struct Picture {
     end: u64,
     /// Processes, in the order of their starts.
     nodes: Vec<Node>,
-    /// Clients that asked for something, by number.
-    clients: Vec<usize>,
     /// Messages as they left.
     sends: Vec<Send>,
     /// Where they went.
@@ -144,6 +142,7 @@ impl Picture {
                 | Happened::Slowed { .. }
                 | Happened::Cut { .. }
                 | Happened::Held { .. }
+                | Happened::Lagged { .. }
                 | Happened::Mended { .. }
                 | Happened::Healed(_),
                 _,
@@ -194,15 +193,10 @@ impl Picture {
             (Happened::Slowed { until, .. }, Place::Node(pid)) => {
                 self.begin("slow", (pid, None), now, *until, text);
             }
-            (Happened::Cut { pairs, until }, _) => {
-                for (from, to) in *pairs {
-                    self.begin("cut", (*from, Some(*to)), now, *until, String::new());
-                }
-            }
-            (Happened::Held { pairs, until }, _) => {
-                for (from, to) in *pairs {
-                    self.begin("hold", (*from, Some(*to)), now, *until, String::new());
-                }
+            (Happened::Cut { pairs, until }, _) => self.begin_all("cut", pairs, now, *until),
+            (Happened::Held { pairs, until }, _) => self.begin_all("hold", pairs, now, *until),
+            (Happened::Lagged { pairs, until, .. }, _) => {
+                self.begin_all("lag", pairs, now, *until);
             }
             (Happened::Mended { one, other }, _) => {
                 let pairs = [(*one, Some(*other)), (*other, Some(*one))];
@@ -212,6 +206,18 @@ impl Picture {
                 self.stop_shades(now, |shade| shade.to.is_none() && core.contains(&shade.of));
             }
             _ => unreachable!("it does not last"),
+        }
+    }
+
+    fn begin_all(
+        &mut self,
+        what: &'static str,
+        pairs: &[(HostId, HostId)],
+        from: Time,
+        until: Time,
+    ) {
+        for (one, other) in pairs {
+            self.begin(what, (*one, Some(*other)), from, until, String::new());
         }
     }
 
@@ -250,6 +256,7 @@ impl Picture {
                 | Happened::Slowed { .. }
                 | Happened::Cut { .. }
                 | Happened::Held { .. }
+                | Happened::Lagged { .. }
                 | Happened::Mended { .. }
                 | Happened::Violated(_)
                 | Happened::Disconnected { .. },
@@ -326,9 +333,6 @@ impl Picture {
         let line = Line::of(told);
         match &told.what {
             Happened::Asked { node, tag, .. } => {
-                if !self.clients.contains(&client) {
-                    self.clients.push(client);
-                }
                 self.asks.push(Ask {
                     client,
                     node: *node,

@@ -50,10 +50,15 @@ impl<M: Machine> World<M> {
                 extra_us,
                 span_us,
             } => {
-                let until = self.now + micros(*span_us);
+                let (extra, until) = (micros(*extra_us), self.now + micros(*span_us));
+                self.tell(Place::World, || Happened::Lagged {
+                    pairs: links,
+                    extra,
+                    until,
+                });
                 for (from, to) in links {
                     self.ensure_host(*from.max(to));
-                    self.net.path_mut(*from, *to).lag = micros(*extra_us);
+                    self.net.path_mut(*from, *to).lag = extra;
                     self.net.path_mut(*from, *to).lag_until = until;
                 }
             }

@@ -44,7 +44,7 @@ pub struct Line {
 }
 
 /// All words in the columns `does` and `what`, in lower case, for filters.
-pub const WORDS: [&str; 56] = [
+pub const WORDS: [&str; 57] = [
     // What happens.
     "starts",
     "ends",
@@ -67,6 +67,7 @@ pub const WORDS: [&str; 56] = [
     "suffers",
     "cuts",
     "holds",
+    "lags",
     "mends",
     "pauses",
     "slows",
@@ -135,6 +136,7 @@ impl Line {
             Happened::Struck(_)
             | Happened::Cut { .. }
             | Happened::Held { .. }
+            | Happened::Lagged { .. }
             | Happened::Mended { .. }
             | Happened::Healed(_)
             | Happened::Violated(_) => line.of_world(&told.what, cast),
@@ -312,6 +314,14 @@ impl Line {
                     "holds",
                     format!("{}, {}", show_pairs(pairs), show_until(*until)),
                 );
+            }
+            Happened::Lagged {
+                pairs,
+                extra,
+                until,
+            } => {
+                let (pairs, until) = (show_pairs(pairs), show_until(*until));
+                self.say("lags", format!("{pairs} by {extra:?}, {until}"));
             }
             Happened::Mended { one, other } => {
                 self.say("mends", format!("all between hosts {one} and {other}"));

@@ -16,6 +16,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::check::Violation;
 use super::fault::Fault;
@@ -183,6 +184,15 @@ pub enum Happened<'a> {
     Held {
         /// From where to where.
         pairs: &'a [(HostId, HostId)],
+        /// Until when.
+        until: Time,
+    },
+    /// What is sent from some hosts to others takes longer than elsewhere.
+    Lagged {
+        /// From where to where.
+        pairs: &'a [(HostId, HostId)],
+        /// How much longer.
+        extra: Duration,
         /// Until when.
         until: Time,
     },

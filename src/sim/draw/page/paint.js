@@ -3,7 +3,7 @@
 function readInk() {
   const style = getComputedStyle(document.documentElement);
   const names = ["back", "panel", "ink", "faint", "line", "lane", "lane-dead", "red", "red-back",
-    "cut", "hold", "pause", "slow", "batch", "skip"];
+    "cut", "hold", "lag", "pause", "slow", "batch", "skip"];
   ink = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
@@ -79,10 +79,6 @@ function drawLanes() {
       pen.fillText(node.name, Math.max(from, LEFT) + 6, yOf(pid) - 5);
     }
   });
-  pen.strokeStyle = ink.line;
-  for (const client of shownClients()) {
-    line(x(begin), yOfClient(client), x(end), yOfClient(client));
-  }
 }
 
 function drawAxis() {
@@ -292,7 +288,8 @@ function drawAsks() {
     const isWrite = ["set", "del", "nop"].includes(ask.kind);
     pen.fillStyle = isWrite ? ink.batch : COLOURS.Learn;
     pen.globalAlpha = ask.answer ? 0.75 : 0.25;
-    pen.fillRect(x(ask.time), py - 4, Math.max(2, x(last) - x(ask.time)), 8);
+    const half = Math.min(5, clientArea() / rows() / 2 - 0.5);
+    pen.fillRect(x(ask.time), py - half, Math.max(2, x(last) - x(ask.time)), 2 * half);
   }
   pen.globalAlpha = 1;
 }
@@ -353,9 +350,11 @@ function drawNames() {
     pen.fillText(lives.length > 1 ? `n${hosts[pid]} ·${lives.length}` : node.name, 12,
       yOfLane(node.lane));
   });
-  pen.font = "11px sans-serif";
-  pen.fillStyle = ink.faint;
-  for (const client of shownClients()) pen.fillText(`c${client}`, 18, yOfClient(client));
+  if (layers.has("clients")) {
+    pen.font = "11px sans-serif";
+    pen.fillStyle = ink.faint;
+    pen.fillText("clients", 12, height - clientArea() / 2);
+  }
   pen.textBaseline = "alphabetic";
 }
 

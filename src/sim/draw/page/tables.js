@@ -50,7 +50,6 @@ const delays = arrows.filter((a) => a.lost === null).map((a) => a.time - a.from)
 delays.sort((a, b) => a - b);
 const usual = delays[delays.length >> 1] ?? 1000;
 const lanes = Math.max(0, ...picture.nodes.map((n) => n.lane + 1));
-const clients = [...picture.clients].sort((a, b) => a - b);
 const hosts = picture.nodes.map((n) => Number(n.name.slice(1).split(".")[0]));
 const laneOfHost = new Map();
 picture.nodes.forEach((n, pid) => {
@@ -129,21 +128,32 @@ let ink = {};
 let width = 0;
 let height = 0;
 
-function shownClients() {
-  if (!layers.has("clients")) return [];
-  return chosen.client === null ? clients : clients.filter((c) => c === chosen.client);
+// Clients that come and go one after the other share a row below the lanes.
+const lives = new Map();
+for (const ask of picture.asks) {
+  const last = ask.answer ? ask.answer[1] : end;
+  const [from, to] = lives.get(ask.client) ?? [ask.time, last];
+  lives.set(ask.client, [Math.min(from, ask.time), Math.max(to, last)]);
 }
-function rows() {
-  return lanes + shownClients().length * 0.5;
+const rowOf = new Map();
+const rowsUntil = [];
+for (const [client, [from, to]] of [...lives].sort((a, b) => a[1][0] - b[1][0])) {
+  const free = rowsUntil.findIndex((until) => until < from);
+  const row = free < 0 ? rowsUntil.length : free;
+  rowsUntil[row] = to;
+  rowOf.set(client, row);
 }
-const rowHeight = () => (height - HEAD) / Math.max(1, rows());
+const rows = () => (chosen.client === null ? rowsUntil.length : 1);
+const clientArea = () =>
+  (layers.has("clients") ? Math.min((height - HEAD) * 0.4, rows() * 18) : 0);
+const rowHeight = () => (height - HEAD - clientArea()) / Math.max(1, lanes);
 const x = (time) => LEFT + ((time - view.from) / view.span) * (width - LEFT);
 const timeAt = (px) => view.from + ((px - LEFT) / (width - LEFT)) * view.span;
 const yOfLane = (lane) => HEAD + (lane + 0.5) * rowHeight();
 const yOf = (pid) => yOfLane(picture.nodes[pid].lane);
 const yOfClient = (client) => {
-  const place = shownClients().indexOf(client);
-  return HEAD + (lanes + place * 0.5 + 0.25) * rowHeight();
+  const row = chosen.client === null ? rowOf.get(client) : 0;
+  return height - clientArea() + ((row + 0.5) / rows()) * clientArea();
 };
 
 // A message that is lost when it leaves ends on its way; one that is lost later ends where it would

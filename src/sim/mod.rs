@@ -54,6 +54,11 @@
 //!
 //! Sockets, framing and everything else of the production runtime: that is what [`turmoil`] runs.
 //!
+//! # How to look at a run
+//!
+//! The world tells what happens to whoever listens ([`narration`]), and has the same trace if nobody
+//! does: as lines, as the account of one slot ([`explain`]), as a picture ([`draw`]).
+//!
 //! # How to add a fault, a client, a scenario
 //!
 //! A fault is a variant in [`fault`] with an arm in one of its rooms, a kind in [`nemesis`], and a test

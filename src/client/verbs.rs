@@ -1,12 +1,15 @@
 //! The verbs of the protocol, one method each.
 
 use bytes::Bytes;
+use prost::Message;
 
 use super::call::Client;
 use super::error::{Error, describe};
 use super::types::{Condition, Entry, Event, File, Stat, revision, signed, text};
 use crate::core::id::Rev;
-use crate::core::protocol::client::{ErrorCode, REV_DIR, REV_MISSING, Request, Response, Verb};
+use crate::core::protocol::client::{
+    ErrorCode, REV_DIR, REV_MISSING, Report, Request, Response, Verb,
+};
 
 impl Client {
     /// Reads a file; `None` if there is none.
@@ -39,6 +42,7 @@ impl Client {
         let request = Request {
             value: Some(value.into()),
             rev: Some(condition.number()),
+            force: self.view.force,
             ..about(Verb::Set, path)
         };
         let response = self.call(request.clone()).await?;
@@ -53,6 +57,7 @@ impl Client {
     pub async fn del(&self, path: &str, condition: Condition) -> Result<(), Error> {
         let request = Request {
             rev: Some(condition.number()),
+            force: self.view.force,
             ..about(Verb::Del, path)
         };
         self.call(request).await.map(drop)
@@ -182,6 +187,26 @@ impl Client {
         sound(&request, id)
     }
 
+    /// Asks the server to make a new cluster of what it remembers, as the majority of its members is
+    /// lost for good. Gives, in words, what that comes to; it is done only if it is `confirmed`. With
+    /// `force` it is done although the server would advise against it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Other`] with the reason why the server would not do it;
+    /// [`Error::OutcomeUnknown`].
+    pub async fn recover(&self, force: bool, confirmed: bool) -> Result<String, Error> {
+        let request = Request {
+            force: force.then_some(true),
+            value: confirmed.then_some(Bytes::from_static(b"yes")),
+            ..plain(Verb::Recover)
+        };
+        let plan = self.call(request.clone()).await?.value.ok_or("no plan");
+        let plan = plan
+            .and_then(|plan| String::from_utf8(plan.into()).map_err(|_| "a plan that is no text"));
+        sound(&request, plan)
+    }
+
     /// Presents a secret, on this connection and on every later one.
     ///
     /// # Errors
@@ -240,6 +265,18 @@ fn about(verb: Verb, path: &str) -> Request {
         path: Some(Bytes::copy_from_slice(path.as_bytes())),
         ..plain(verb)
     }
+}
+
+/// Asks a server what it knows of its cluster.
+pub(super) fn status_request() -> Request {
+    plain(Verb::Status)
+}
+
+/// Reads an answer to STATUS.
+pub(super) fn report_in(request: &Request, response: Response) -> Result<Report, Error> {
+    let value = response.value.unwrap_or_default();
+    let report = Report::decode(value).map_err(|_| "no report");
+    sound(request, report)
 }
 
 /// Reads an answer to WALK, or says what is wrong with it.

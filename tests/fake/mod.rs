@@ -329,6 +329,8 @@ fn answer(cluster: &Cluster, request: &Request, verb: Verb) -> Response {
             ..base
         },
         Verb::Access => base,
+        Verb::Status => refuse(ErrorCode::UnknownVerb),
+        Verb::Recover => refuse(ErrorCode::UnknownVerb),
         Verb::Getdir => match names().get(offset) {
             _ if file.is_some() => refuse(ErrorCode::Notdir),
             None if names().is_empty() => refuse(ErrorCode::Noent),

@@ -1,10 +1,16 @@
 //! Real `doozerd` processes on loopback addresses.
 
-use std::net::TcpListener;
+#![allow(dead_code, reason = "each test uses what it needs")]
+
+mod port;
+
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use doozer::client::{Address, Change, Client, Condition, Options, Uri};
+use rustix::process::{Pid, Signal, kill_process};
+
+pub use port::free_port;
 
 /// A server that is stopped when it goes out of scope.
 pub struct Server {
@@ -49,6 +55,18 @@ impl Server {
     pub fn kill(&mut self) {
         self.child.kill().expect("the process can be killed");
         self.child.wait().expect("the process can be waited for");
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("the process can be signalled");
+    }
+
+    /// Waits for the process to end by itself, and gives its exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        let status = self.child.wait().expect("the process can be waited for");
+        status.code()
     }
 
     pub fn is_alive(&mut self) -> bool {
@@ -113,10 +131,4 @@ pub async fn guide_cluster(arguments: &[&str]) -> Vec<Server> {
     }
     roles.sort_by_key(|(is_slave, _)| *is_slave);
     roles.into_iter().map(|(_, server)| server).collect()
-}
-
-/// A port that is free on the loopback addresses, most likely.
-pub fn free_port() -> u16 {
-    let socket = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    socket.local_addr().expect("it is bound").port()
 }

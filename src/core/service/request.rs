@@ -7,8 +7,9 @@
 )]
 
 use bytes::Bytes;
+use prost::Message;
 
-use super::{Read, Service, Standing, Task, event_response};
+use super::{Read, Recovery, Service, Standing, Task, event_response};
 use crate::core::consensus::Ticket;
 use crate::core::env::Env;
 use crate::core::id::{Rev, SessionId};
@@ -88,6 +89,14 @@ impl Service {
                     tag,
                 }
             }
+            Ok(Next::Recover) => Task::Recover(Recovery {
+                tag,
+                force: request.force == Some(true),
+                confirmed: request
+                    .value
+                    .as_ref()
+                    .is_some_and(|value| !value.is_empty()),
+            }),
             Err(response) => {
                 env.reply(session, response);
                 Task::Nothing
@@ -114,8 +123,10 @@ impl Service {
         let state = self.sessions.get_mut(&session).expect("it is open");
         let may = match verb {
             Verb::Rev | Verb::Self_ | Verb::Access => true,
-            Verb::Get | Verb::Stat | Verb::Getdir | Verb::Walk | Verb::Wait => state.may_read,
-            Verb::Set | Verb::Del | Verb::Nop => state.may_write,
+            Verb::Get | Verb::Stat | Verb::Getdir | Verb::Walk | Verb::Wait | Verb::Status => {
+                state.may_read
+            }
+            Verb::Set | Verb::Del | Verb::Nop | Verb::Recover => state.may_write,
         };
         if !may {
             return Err(Response::refuse_with(tag, PERMISSION_DENIED));
@@ -129,6 +140,13 @@ impl Service {
                 let value = Bytes::copy_from_slice(self.rules.id.as_bytes());
                 Err(Response {
                     value: Some(value),
+                    ..Response::to(tag)
+                })
+            }
+            Verb::Status => {
+                let report = standing.report.as_ref();
+                Err(Response {
+                    value: report.map(|report| report.encode_to_vec().into()),
                     ..Response::to(tag)
                 })
             }
@@ -176,6 +194,7 @@ impl Service {
                     }
                 }
             }
+            Verb::Recover => Ok(Next::Recover),
             Verb::Set | Verb::Del | Verb::Nop => {
                 if !standing.is_member {
                     return Err(refuse(ErrorCode::Readonly));
@@ -268,6 +287,8 @@ enum Next {
     AtRev(Rev),
     /// Answer with the first matching change from this revision on.
     Park(Glob, Rev),
+    /// Leave it to the node.
+    Recover,
     /// Answer once the change is in the log.
     Propose(Mutation, Verb),
 }

@@ -44,10 +44,11 @@ pub struct Line {
 }
 
 /// All words in the columns `does` and `what`, in lower case, for filters.
-pub const WORDS: [&str; 57] = [
+pub const WORDS: [&str; 60] = [
     // What happens.
     "starts",
     "ends",
+    "leaves",
     "runs",
     "records",
     "syncs",
@@ -103,6 +104,8 @@ pub const WORDS: [&str; 57] = [
     "getdir",
     "stat",
     "self",
+    "status",
+    "recover",
     "access",
     "?",
 ];
@@ -115,6 +118,7 @@ impl Line {
         match &told.what {
             Happened::Started { .. }
             | Happened::Ended
+            | Happened::Dismissed
             | Happened::Woken
             | Happened::Ran { .. }
             | Happened::Noticed(_)
@@ -186,6 +190,7 @@ impl Line {
         match what {
             Happened::Started { host } => self.say("starts", format!("on host {host}")),
             Happened::Ended => self.say("ends", ""),
+            Happened::Dismissed => self.say("leaves", "as it was asked to"),
             Happened::Woken => self.say("wakes", ""),
             Happened::Ran { inputs, .. } => self.say("runs", format!("{inputs} inputs")),
             Happened::Noticed(notice) => self.say("notices", cast.rename(&notice.to_string())),

@@ -75,6 +75,8 @@ pub enum Happened<'a> {
     },
     /// A process ends.
     Ended,
+    /// A process is asked to leave.
+    Dismissed,
     /// A process has handled a group of inputs. What else it tells of its turn follows.
     Ran {
         /// How many.

@@ -325,6 +325,8 @@ pub fn verb(request: &Request) -> &'static str {
         Some(Verb::Getdir) => "getdir",
         Some(Verb::Stat) => "stat",
         Some(Verb::Self_) => "self",
+        Some(Verb::Status) => "status",
+        Some(Verb::Recover) => "recover",
         Some(Verb::Access) => "access",
     }
 }

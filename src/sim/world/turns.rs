@@ -1,7 +1,6 @@
 //! Turns: a process handles what it has received, and what it did takes effect.
 
 use super::{AT_ONCE, Happening, World};
-use crate::core::consensus::Slot;
 use crate::core::env::{Halt, Input, RecordId, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
@@ -21,7 +20,7 @@ const GROUP_INPUTS_MAX: u64 = 64;
 
 impl<M: Machine> World<M> {
     /// The process handles its inbox when it next can.
-    pub(super) fn take_turn_soon(&mut self, pid: Pid) {
+    pub(in crate::sim) fn take_turn_soon(&mut self, pid: Pid) {
         let process = &mut self.processes[pid];
         if process.has_turn || !process.is_alive() {
             return;
@@ -50,6 +49,10 @@ impl<M: Machine> World<M> {
         let was_ready = process.ready;
         let handled = process.run_group(self.now, most, &mut effects);
         self.stats.inputs += handled as u64;
+        self.hearing.turned(pid, self.now);
+        if process.slow > 1 {
+            self.hearing.disturb(pid, self.now);
+        }
         let compute = self.params.compute * u32::try_from(process.slow).unwrap_or(u32::MAX);
         process.busy_until = self.now + compute;
         let leaves = process.busy_until;
@@ -120,8 +123,15 @@ impl<M: Machine> World<M> {
             return;
         };
         if let Some(state) = machine.node().and_then(Node::state) {
-            self.chronicle.note(state.store());
+            let judged = self.remains.note(self.chronicle.note(state.store()));
+            if let Err(violation) = judged {
+                self.accuse(violation);
+            }
         }
+        let process = &self.processes[pid];
+        let Some(machine) = &process.machine else {
+            return;
+        };
         let Some(view) = machine.view() else { return };
         self.trace
             .add(self.now, pid, Kind::State, view.digest.0 ^ view.applied.0);
@@ -132,25 +142,8 @@ impl<M: Machine> World<M> {
         if let Err(violation) = judged {
             self.accuse(violation);
         }
-    }
-
-    /// Tells which slots a process has applied in a turn, and which configurations it is the first
-    /// to show, of which so many were known.
-    fn tell_progress(&self, pid: Pid, before: Slot, applied: Slot, epochs: usize) {
-        let Some(node) = self.processes[pid].machine.as_ref().and_then(M::node) else {
-            return;
-        };
-        if !self.is_told() {
-            return;
-        }
-        for epoch in self.observer.epochs().skip(epochs) {
-            self.tell(Place::Node(pid), || Happened::Configured(epoch));
-        }
-        for slot in before.0..applied.0 {
-            let slot = Slot(slot).next();
-            let entry = node.outcome(slot);
-            let entry = entry.as_ref();
-            self.tell(Place::Node(pid), || Happened::Applied { slot, entry });
+        if let Some(seats) = self.observer.take_seats() {
+            self.takeover.note_seats(seats, self.now);
         }
     }
 
@@ -177,7 +170,8 @@ impl<M: Machine> World<M> {
             Effect::Halt(reason) => {
                 let id = self.processes[pid].id;
                 self.tell(Place::Node(pid), || Happened::Halted(&reason));
-                if matches!(reason, Halt::Evicted { .. } | Halt::Left) {
+                let is_asked = self.processes[pid].leaving.is_some();
+                if matches!(reason, Halt::Evicted { .. }) || reason == Halt::Left && is_asked {
                     return self.retire(pid, &reason);
                 }
                 self.accuse(Violation::new(
@@ -192,7 +186,10 @@ impl<M: Machine> World<M> {
     /// another id.
     fn retire(&mut self, pid: Pid, reason: &Halt) {
         self.stop(pid);
-        if matches!(reason, Halt::Evicted { .. }) {
+        if let Some((_, farewell)) = self.processes[pid].leaving {
+            sometimes!(LeavesAsAsked, *reason == Halt::Left);
+            self.follow_up(farewell);
+        } else if matches!(reason, Halt::Evicted { .. }) {
             let host = self.processes[pid].host;
             self.queue
                 .push(self.now + AT_ONCE, Happening::Rejoin { host, was: pid });

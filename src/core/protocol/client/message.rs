@@ -50,6 +50,10 @@ pub struct Request {
     /// Unknown to the original.
     #[prost(bool, optional, tag = "20")]
     pub local: Option<bool>,
+    /// SET and DEL of a membership slot: do it even if that costs the majority, as far as this node
+    /// can tell. RECOVER: do it although this node would advise against it. Unknown to the original.
+    #[prost(bool, optional, tag = "21")]
+    pub force: Option<bool>,
 }
 
 /// An answer. Which fields are present is part of each verb's behaviour.
@@ -107,6 +111,12 @@ pub enum Verb {
     Stat = 16,
     /// The id of this node.
     Self_ = 20,
+    /// What this node knows of itself and of the others: a [`Report`](super::Report) in `value`.
+    /// Unknown to the original.
+    Status = 32,
+    /// Make a new cluster of what this node remembers; without a value, tell what that would come
+    /// to. Unknown to the original.
+    Recover = 33,
     /// Present a secret.
     Access = 99,
 }
@@ -125,6 +135,8 @@ impl Verb {
             14 => Verb::Getdir,
             16 => Verb::Stat,
             20 => Verb::Self_,
+            32 => Verb::Status,
+            33 => Verb::Recover,
             99 => Verb::Access,
             _ => return None,
         })

@@ -274,7 +274,7 @@ fn numbers_and_names_agree() {
         }
     }
     let known = |from: fn(i32) -> bool| (-1..200).filter(|number| from(*number)).count();
-    assert_eq!(known(|number| Verb::from_number(number).is_some()), 11);
+    assert_eq!(known(|number| Verb::from_number(number).is_some()), 13);
     assert_eq!(known(|number| ErrorCode::from_number(number).is_some()), 12);
     assert_eq!(ErrorCode::Notdir.to_string(), "NOTDIR");
     let foreign = Response {
@@ -294,7 +294,7 @@ prop_compose! {
         tag in option::of(any::<i32>()),
         (path, value) in (blob(), blob()),
         other_tag in option::of(any::<i32>()),
-        local in option::of(any::<bool>()),
+        (local, force) in (option::of(any::<bool>()), option::of(any::<bool>())),
     ) -> Request {
         Request {
             tag,
@@ -305,6 +305,7 @@ prop_compose! {
             offset: numbers.map(|numbers| numbers.1),
             rev: numbers.map(|numbers| numbers.2),
             local,
+            force,
         }
     }
 }

@@ -24,13 +24,14 @@ use crate::sim::check::{Violation, search};
 use crate::sim::client::{Former, Role};
 use crate::sim::fault::Event;
 use crate::sim::machine::Machine;
+use crate::sim::narration::Narrator;
 use crate::sim::nemesis::Kind;
 use crate::sim::params::micros;
 use crate::sim::script::{EXPECTED, Script, Step, Watch};
 use crate::sim::setup::{Core, Setup};
 use crate::sim::trace::Trace;
 use crate::sim::trouble::{Phase, Troubles};
-use crate::sim::world::{Happening, Narrator, Stats, World};
+use crate::sim::world::{Happening, Stats, World};
 
 pub use super::world::ENDLESS;
 
@@ -157,9 +158,13 @@ fn complete<M: Machine>(setup: &Setup, mut world: World<M>) -> Report {
         let violation = Violation::new(NO_PANIC, text_of(&*panic));
         (false, 0, search::Found::default(), None, Err(violation))
     });
+    let violation = result.err();
+    if let Some(violation) = &violation {
+        world.tell_violation(violation);
+    }
     Report {
         seed: setup.seed,
-        violation: result.err(),
+        violation,
         excused,
         events: world.trace.events(),
         trace: world.trace,

@@ -5,6 +5,7 @@
 //!   or files. It acts on the world only through [`core::env::Env`].
 //! * [`runtime`] runs that state machine on tokio sockets; it is what `doozerd` is made of.
 //! * [`client`] is the client library that the `doozer` command uses and programs link to.
+//! * [`status`] is how a cluster is, put together from what its processes tell.
 //! * `sim` (feature `sim`) runs whole clusters of the same state machine from one seed.
 //!
 //! Dependencies point one way: binaries use `runtime`, `sim` and `client`, which use `core`.
@@ -24,3 +25,4 @@ pub mod core;
 pub mod runtime;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod status;

@@ -109,6 +109,7 @@ fn failures_say_what_happened_and_exit_as_documented() {
     check(
         &server.uri(),
         &[
+            (&["status"], "", "", "Error: cannot reach 127.0.0.1:", 2),
             (&["add", "/a"], "x", "", mismatch, 1),
             (&["set", "/a", "0"], "x", "", mismatch, 1),
             (&["del", "/a", "0"], "", "", mismatch, 1),

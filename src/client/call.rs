@@ -50,13 +50,14 @@ pub struct Client {
     pub(super) view: View,
 }
 
-/// What reads through one handle have in common.
+/// What requests through one handle have in common.
 #[derive(Clone, Copy, Default)]
 pub(super) struct View {
     /// The state to read; the present if absent.
     pub(super) at: Option<Rev>,
     pub(super) local: Option<bool>,
     pub(super) timeout: Option<Duration>,
+    pub(super) force: Option<bool>,
 }
 
 struct Shared {
@@ -148,6 +149,16 @@ impl Client {
     pub fn within(&self, limit: Duration) -> Client {
         let view = View {
             timeout: Some(limit),
+            ..self.view
+        };
+        self.viewing(view)
+    }
+
+    /// The same client, but its writes to membership slots (`/ctl/cal/*`) are done even if that costs
+    /// the cluster its majority, as far as the server can tell.
+    pub fn forced(&self) -> Client {
+        let view = View {
+            force: Some(true),
             ..self.view
         };
         self.viewing(view)
@@ -273,7 +284,7 @@ impl Client {
         let limit = self.shared.options.connect_timeout;
         match timeout(limit, Connection::open(addr, secret)).await {
             Ok(Ok(connection)) => Ok(Ok(connection)),
-            Ok(Err(OpenError::Io(reason))) => Ok(Err(reason)),
+            Ok(Err(OpenError::Io(reason) | OpenError::Closed(reason))) => Ok(Err(reason)),
             Ok(Err(OpenError::Refused(refusal))) => Err(refusal.into()),
             Err(_) => Ok(Err(format!("no answer within {limit:?}"))),
         }

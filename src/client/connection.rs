@@ -56,6 +56,8 @@ pub(super) enum Lost {
 pub(super) enum OpenError {
     /// The network or the system says no.
     Io(String),
+    /// The machine says that nobody listens there.
+    Closed(String),
     /// The server does not accept the secret. Another server will not either.
     Refused(Refusal),
 }
@@ -84,9 +86,10 @@ impl Connection {
         addr: &Address,
         secret: Option<Bytes>,
     ) -> Result<Connection, OpenError> {
-        let stream = dial(addr)
-            .await
-            .map_err(|error| OpenError::Io(plain(&error)))?;
+        let stream = dial(addr).await.map_err(|error| match error.kind() {
+            io::ErrorKind::ConnectionRefused => OpenError::Closed(plain(&error)),
+            _ => OpenError::Io(plain(&error)),
+        })?;
         let (calls, queue) = mpsc::channel(QUEUE_CALLS_MAX);
         tokio::spawn(Task::new(stream, queue).run());
         let connection = Connection {

@@ -1,12 +1,15 @@
 //! The verbs of the protocol, one method each.
 
 use bytes::Bytes;
+use prost::Message;
 
 use super::call::Client;
 use super::error::{Error, describe};
 use super::types::{Condition, Entry, Event, File, Stat, revision, signed, text};
 use crate::core::id::Rev;
-use crate::core::protocol::client::{ErrorCode, REV_DIR, REV_MISSING, Request, Response, Verb};
+use crate::core::protocol::client::{
+    ErrorCode, REV_DIR, REV_MISSING, Report, Request, Response, Verb,
+};
 
 impl Client {
     /// Reads a file; `None` if there is none.
@@ -39,6 +42,7 @@ impl Client {
         let request = Request {
             value: Some(value.into()),
             rev: Some(condition.number()),
+            force: self.view.force,
             ..about(Verb::Set, path)
         };
         let response = self.call(request.clone()).await?;
@@ -53,6 +57,7 @@ impl Client {
     pub async fn del(&self, path: &str, condition: Condition) -> Result<(), Error> {
         let request = Request {
             rev: Some(condition.number()),
+            force: self.view.force,
             ..about(Verb::Del, path)
         };
         self.call(request).await.map(drop)
@@ -260,6 +265,18 @@ fn about(verb: Verb, path: &str) -> Request {
         path: Some(Bytes::copy_from_slice(path.as_bytes())),
         ..plain(verb)
     }
+}
+
+/// Asks a server what it knows of its cluster.
+pub(super) fn status_request() -> Request {
+    plain(Verb::Status)
+}
+
+/// Reads an answer to STATUS.
+pub(super) fn report_in(request: &Request, response: Response) -> Result<Report, Error> {
+    let value = response.value.unwrap_or_default();
+    let report = Report::decode(value).map_err(|_| "no report");
+    sound(request, report)
 }
 
 /// Reads an answer to WALK, or says what is wrong with it.

@@ -28,12 +28,15 @@ const GOODBYE_STEP: Duration = Duration::from_millis(2);
 /// How a process is started.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What the node is told. Its `addr` is replaced by the address that was bound.
+    /// What the node is told. Its `addr` is replaced by the address that is advertised, or was
+    /// bound.
     pub node: Config,
     /// The cluster that it founds or joins. Peers of others are turned away.
     pub cluster: String,
     /// Where to listen, for clients and peers. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// The address, as `HOST:PORT`, that others reach it at, if that is another.
+    pub advertise: Option<String>,
     /// Addresses of processes, members or not, through which it joins; empty to found.
     pub attach: Vec<String>,
     /// Decides every random choice of the process.
@@ -144,10 +147,11 @@ impl Server {
             mut node,
             cluster,
             listen: _,
+            advertise,
             attach: addrs,
             entropy,
         } = options;
-        node.addr = addr.to_string();
+        node.addr = advertise.unwrap_or_else(|| addr.to_string());
         let me = Welcome {
             id: node.id,
             addr: node.addr.clone(),
@@ -177,7 +181,7 @@ impl Server {
         Ok(server)
     }
 
-    /// The address that the process listens on and is known by.
+    /// The address that the process is known by.
     pub fn addr(&self) -> &str {
         &self.shared.me.addr
     }

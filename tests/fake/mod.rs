@@ -329,6 +329,7 @@ fn answer(cluster: &Cluster, request: &Request, verb: Verb) -> Response {
             ..base
         },
         Verb::Access => base,
+        Verb::Status => refuse(ErrorCode::UnknownVerb),
         Verb::Recover => refuse(ErrorCode::UnknownVerb),
         Verb::Getdir => match names().get(offset) {
             _ if file.is_some() => refuse(ErrorCode::Notdir),

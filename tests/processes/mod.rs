@@ -1,10 +1,13 @@
 //! Real `doozerd` processes on loopback addresses.
 
+#![allow(dead_code, reason = "each test uses what it needs")]
+
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use doozer::client::{Address, Change, Client, Condition, Options, Uri};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A server that is stopped when it goes out of scope.
 pub struct Server {
@@ -49,6 +52,18 @@ impl Server {
     pub fn kill(&mut self) {
         self.child.kill().expect("the process can be killed");
         self.child.wait().expect("the process can be waited for");
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("the process can be signalled");
+    }
+
+    /// Waits for the process to end by itself, and gives its exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        let status = self.child.wait().expect("the process can be waited for");
+        status.code()
     }
 
     pub fn is_alive(&mut self) -> bool {

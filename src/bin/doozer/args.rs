@@ -64,7 +64,8 @@ pub struct Flags {
     /// rev: {"rev"}. self: {"id"}. add, set: {"path","rev"}. get: {"path","rev","value"}. stat, find:
     /// {"path","type":"file","rev","len"} or {"path","type":"dir"}, and stat adds "entries". wait,
     /// watch: {"path","rev","op":"set"|"del"|"nop"}, with "value" after "set". A value that is not
-    /// UTF-8 is base64 in "value_base64" instead of "value". The others print nothing.
+    /// UTF-8 is base64 in "value_base64" instead of "value". status: {"cluster","health",
+    /// "processes",...}. member: {"slot",...}. The others print nothing.
     #[arg(long, global = true)]
     pub json: bool,
     /// Read the server's own copy: faster, needs no majority, may be stale
@@ -153,6 +154,26 @@ pub enum Command {
         /// The command
         command: String,
     },
+    /// List, add or remove members
+    ///
+    /// A cluster has as many members as there are slots with somebody in them. "list" shows the
+    /// slots and who holds them. "add" adds a slot, named WHAT or by the next number, which a standby
+    /// takes. "remove" with the name of a slot deletes the slot: who held it becomes a standby, and
+    /// the cluster has one member less. "remove" with the id or the address of a process takes the
+    /// process out, and leaves its slot to a standby. What would cost the majority is refused.
+    #[command(
+        after_help = "Examples:\n  doozer member list\n  doozer member add\n  doozer member remove \
+                      2\n  doozer member remove 10.0.0.3:8046"
+    )]
+    Member {
+        /// What to do
+        action: Action,
+        /// The slot, or the id or address of a process
+        what: Option<String>,
+        /// Do it even if the server thinks that it costs the majority
+        #[arg(long)]
+        force: bool,
+    },
     /// Take a revision and change nothing
     ///
     /// Succeeds when a majority of the members has agreed on it.
@@ -206,6 +227,15 @@ pub enum Command {
         #[arg(long, value_name = "REV")]
         at: Option<u64>,
     },
+    /// Show how the cluster is
+    ///
+    /// Every member, standby and vacancy: whether it answers, whether it owns slots of the log, how
+    /// far it is, and how long ago the others heard it. Asks each process directly, and needs no
+    /// majority. With --json, one object. Exit code 0 if the cluster is healthy, 1 if it works and
+    /// something is wrong, 3 if there is no majority, 4 if the majority is lost for good, and 2 if
+    /// nobody answers.
+    #[command(after_help = "Examples:\n  doozer status\n  doozer -a 10.0.0.2:8046 status --json")]
+    Status,
     /// Write a file with the value that it has
     ///
     /// Watchers see it. Creates an empty file if there is none. Prints nothing.
@@ -233,6 +263,17 @@ pub enum Command {
         /// Which files
         pattern: String,
     },
+}
+
+/// What to do about members.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Show slots and who holds them
+    List,
+    /// Add a slot
+    Add,
+    /// Remove a slot, or a process
+    Remove,
 }
 
 /// How to measure.

@@ -13,6 +13,7 @@ use crate::args::{Cli, Command, Flags, URI_DEFAULT};
 use crate::bench;
 use crate::failure::Failure;
 use crate::output::{self, Object};
+use crate::{member, status};
 
 /// Largest value taken from standard input. Servers accept less.
 const STDIN_BYTES_MAX: u64 = 16 << 20;
@@ -24,6 +25,9 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     let flags = &cli.flags;
     if let Command::Completions { shell } = cli.command {
         return completions(shell);
+    }
+    if let Command::Status = cli.command {
+        return status::print(flags).await;
     }
     // Before connecting: a revision that is none needs no server to say so.
     let condition = match &cli.command {
@@ -55,6 +59,11 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             };
             get(&viewing(&client, at), &path, form).await
         }
+        Command::Member {
+            action,
+            what,
+            force,
+        } => member::run(&client, flags, action, what, force).await,
         Command::Nop => Ok(client.nop().await?),
         Command::Recover { force, yes } => recover(&client, flags, force, yes).await,
         Command::Rev => {
@@ -87,7 +96,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             let uri = uri(flags)?;
             bench::run(&client, uri.secret, options).await
         }
-        Command::Completions { .. } | Command::Help { .. } => Ok(()),
+        Command::Completions { .. } | Command::Help { .. } | Command::Status => Ok(()),
     }
 }
 
@@ -97,14 +106,20 @@ fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
     output::bytes(&script)
 }
 
-fn uri(flags: &Flags) -> Result<Uri, Failure> {
+/// The cluster that was asked for.
+pub fn uri(flags: &Flags) -> Result<Uri, Failure> {
     let text = flags.uri.clone().or_else(|| from_env("DOOZER_URI"));
     parse(&text.unwrap_or_else(|| URI_DEFAULT.to_owned()))
 }
 
-async fn connect(flags: &Flags) -> Result<Client, Failure> {
+/// The name service that was given.
+pub fn boot(flags: &Flags) -> Result<Option<Uri>, Failure> {
     let boot = flags.boot.clone().or_else(|| from_env("DOOZER_BOOT_URI"));
-    let boot = boot.as_deref().map(parse).transpose()?;
+    boot.as_deref().map(parse).transpose()
+}
+
+async fn connect(flags: &Flags) -> Result<Client, Failure> {
+    let boot = boot(flags)?;
     let client = Client::connect_with(&uri(flags)?, boot.as_ref(), Options::default()).await?;
     Ok(match flags.local {
         true => client.local(true),

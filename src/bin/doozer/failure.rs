@@ -20,6 +20,8 @@ pub enum Failure {
     Missing(String),
     /// Something else.
     Message(String),
+    /// What was printed says it; the exit code says it to programs.
+    Code(u8),
     /// Nobody reads what is printed any more: no reason to complain.
     BrokenPipe,
 }
@@ -29,6 +31,7 @@ impl Failure {
     pub fn report(self) -> ExitCode {
         let code = match &self {
             Failure::BrokenPipe => return ExitCode::SUCCESS,
+            Failure::Code(code) => *code,
             Failure::Missing(path) => {
                 eprintln!("No such file or directory: {path}");
                 EXIT_FAILURE

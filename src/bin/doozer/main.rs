@@ -15,8 +15,11 @@ mod commands;
 mod duration;
 mod failure;
 mod help;
+mod member;
 mod output;
 mod scan;
+mod status;
+mod table;
 
 use std::process::ExitCode;
 

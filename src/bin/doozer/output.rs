@@ -58,7 +58,7 @@ impl<'a> Object<'a> {
 
     /// Prints the object as one line.
     pub fn print(&self) -> Result<(), Failure> {
-        line(format_args!("{}", self.to_json()?))
+        json(self)
     }
 
     /// The object as one line, without its end.
@@ -66,6 +66,13 @@ impl<'a> Object<'a> {
         serde_json::to_string(self)
             .map_err(|error| Failure::Message(format!("cannot write JSON: {error}")))
     }
+}
+
+/// Prints anything as one line of JSON.
+pub fn json(what: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(what);
+    let text = text.map_err(|error| Failure::Message(format!("cannot write JSON: {error}")))?;
+    line(format_args!("{text}"))
 }
 
 /// Prints a line.

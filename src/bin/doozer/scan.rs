@@ -89,7 +89,12 @@ pub fn scan(args: Vec<String>) -> Scanned {
         return Scanned::Mistake("doozer: missing command".to_owned());
     };
     let name = command.get_name().to_owned();
-    if operands.len() != command.get_positionals().count() {
+    let most = command.get_positionals().count();
+    let least = command
+        .get_positionals()
+        .filter(|arg| arg.is_required_set())
+        .count();
+    if !(least..=most).contains(&operands.len()) {
         return Scanned::WrongNumber { command: name };
     }
     if name == "help" {
@@ -157,6 +162,12 @@ mod tests {
     }
 
     #[test]
+    fn an_argument_may_be_left_out_where_it_is_optional() {
+        assert_eq!(run("member list"), "member -- list");
+        assert_eq!(run("member remove 2 --force"), "member --force -- remove 2");
+    }
+
+    #[test]
     fn a_negative_number_is_a_revision() {
         assert_eq!(run("set /a -1"), "set -- /a -1");
         assert_eq!(run("del -- /a -x"), "del -- /a -x");
@@ -186,6 +197,8 @@ mod tests {
             ("get", wrong("get")),
             ("set /a", wrong("set")),
             ("rev x", wrong("rev")),
+            ("member", wrong("member")),
+            ("member add 1 2", wrong("member")),
             ("help", wrong("help")),
             ("help nosuch", help("nosuch")),
             ("get -h", help("get")),

@@ -20,8 +20,8 @@ use doozer::core::limits::Limits;
     max_term_width = 100
 )]
 pub struct Flags {
-    /// Address to listen on, for clients and other nodes. It is also the node's identity, so it
-    /// has to be one that they can reach
+    /// Address to listen on, for clients and other nodes. It has to be one that they can reach,
+    /// unless --advertise gives another
     #[arg(
         short = 'l',
         long = "listen",
@@ -30,6 +30,11 @@ pub struct Flags {
         default_value = "127.0.0.1:8046"
     )]
     pub listen: String,
+
+    /// Address that clients and other nodes reach this one at, where it is not that of -l: behind
+    /// a forwarded port, in a container
+    #[arg(long, value_name = "ADDR")]
+    pub advertise: Option<String>,
 
     /// Attach to the cluster of the process at this address, member or not. May be given several
     /// times; all are tried, and one is enough
@@ -253,7 +258,7 @@ mod tests {
         assert_eq!(flags.max_value, limits.value_bytes_max);
         assert_eq!(flags.max_frame, limits.frame_bytes_max);
         assert_eq!(flags.max_path, limits.path_bytes_max);
-        assert!(flags.attach.is_empty() && flags.web.is_none());
+        assert!(flags.attach.is_empty() && flags.web.is_none() && flags.advertise.is_none());
     }
 
     #[test]

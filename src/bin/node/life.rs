@@ -76,7 +76,10 @@ async fn live(
     let listening = Listening::<TokioNet>::on(options.listen).await?;
     let me = Process {
         id: options.node.id.to_string(),
-        addr: listening.addr().to_string(),
+        addr: options
+            .advertise
+            .clone()
+            .unwrap_or_else(|| listening.addr().to_string()),
     };
     let mut options = options;
     if let Some(names) = names.filter(|_| looks_up) {
@@ -92,7 +95,7 @@ async fn live(
     }
     let is_founder = options.node.lineage().is_some();
     let register = names.map(|names| {
-        let addr = me.addr.parse().expect("an address that was bound");
+        let addr = me.addr.parse().expect("an address with a port");
         Register::new(names.clone(), me, addr, &options.node.rw_secret)
     });
     let server = tokio::select! {

@@ -46,7 +46,7 @@ pub enum SetupError {
     /// `-l` is an address of every machine.
     #[error(
         "-l {addr}: others know this node by its address and could not reach it by that one; give \
-         an address of this machine"
+         an address of this machine, or the one that they can reach with --advertise"
     )]
     Wildcard {
         /// What it was given.
@@ -64,11 +64,20 @@ pub enum SetupError {
     /// Others would look for this process on their own machines.
     #[error(
         "-l {addr}: an address of this machine alone, and the name service is on another one; give \
-         an address that others can reach"
+         an address that others can reach, or name it with --advertise"
     )]
     Loopback {
         /// What it was given.
         addr: SocketAddr,
+    },
+    /// Nobody could connect to the advertised address.
+    #[error(
+        "--advertise {addr}: others could not reach this node by that address; give the host and \
+         port that they connect to"
+    )]
+    Unreachable {
+        /// What it was given.
+        addr: String,
     },
     /// The name of the cluster cannot be part of a path.
     #[error("-c {name:?}: the name of a cluster consists of A-Z a-z 0-9 . -")]
@@ -163,7 +172,8 @@ pub fn name_service(flags: &Flags, options: &Options) -> Result<Option<NameServi
         return Err(SetupError::NameServiceAddress);
     }
     let addr = options.listen;
-    if addr.ip().is_loopback() && !uri.addresses.iter().any(is_loopback) {
+    let is_hidden = options.advertise.is_some();
+    if addr.ip().is_loopback() && !is_hidden && !uri.addresses.iter().any(is_loopback) {
         return Err(SetupError::Loopback { addr });
     }
     let cluster = options.cluster.clone();
@@ -189,7 +199,10 @@ pub fn options(
     entropy: &Entropy,
 ) -> Result<Options, SetupError> {
     check_available(flags)?;
-    let listen = listen_addr(&flags.listen)?;
+    let listen = listen_addr(&flags.listen, flags.advertise.is_some())?;
+    if let Some(addr) = &flags.advertise {
+        check_advertised(addr)?;
+    }
     for addr in &flags.attach {
         check_port("-a", addr)?;
     }
@@ -225,6 +238,7 @@ pub fn options(
         },
         cluster,
         listen,
+        advertise: flags.advertise.clone(),
         attach: flags.attach.clone(),
         entropy: entropy.seed,
     })
@@ -258,14 +272,21 @@ fn check_available(flags: &Flags) -> Result<(), SetupError> {
     }
 }
 
-fn listen_addr(addr: &str) -> Result<SocketAddr, SetupError> {
+/// Where to listen. An address of every machine will do only where another is advertised.
+fn listen_addr(addr: &str, is_hidden: bool) -> Result<SocketAddr, SetupError> {
     if addr.is_empty() {
         return Err(SetupError::NoAddress);
     }
     check_port("-l", addr)?;
-    let addr = addr.to_owned();
+    let addr = match addr.strip_prefix(':') {
+        // The original takes an empty host for every address of the machine.
+        Some(port) => format!("0.0.0.0:{port}"),
+        None => addr.to_owned(),
+    };
     match addr.to_socket_addrs().map(|mut addrs| addrs.next()) {
-        Ok(Some(resolved)) if resolved.ip().is_unspecified() => Err(SetupError::Wildcard { addr }),
+        Ok(Some(resolved)) if resolved.ip().is_unspecified() && !is_hidden => {
+            Err(SetupError::Wildcard { addr })
+        }
         Ok(Some(resolved)) => Ok(resolved),
         Ok(None) => Err(SetupError::Unresolved {
             addr,
@@ -275,16 +296,25 @@ fn listen_addr(addr: &str) -> Result<SocketAddr, SetupError> {
     }
 }
 
+/// An advertised address is dialled by others, and written where clients look for it.
+fn check_advertised(addr: &str) -> Result<(), SetupError> {
+    check_port("--advertise", addr)?;
+    let is_reachable = match addr.parse::<SocketAddr>() {
+        Ok(parsed) => !parsed.ip().is_unspecified() && parsed.port() != 0,
+        Err(_) => !addr.starts_with(':') && !addr.ends_with(":0"),
+    };
+    if is_reachable {
+        Ok(())
+    } else {
+        Err(SetupError::Unreachable {
+            addr: addr.to_owned(),
+        })
+    }
+}
+
 fn check_port(flag: &'static str, addr: &str) -> Result<(), SetupError> {
     match addr.rsplit_once(':') {
-        Some((host, port)) if port.parse::<u16>().is_ok() => {
-            // The original takes an empty host for every address of the machine.
-            if host.is_empty() && flag == "-l" {
-                let addr = addr.to_owned();
-                return Err(SetupError::Wildcard { addr });
-            }
-            Ok(())
-        }
+        Some((_, port)) if port.parse::<u16>().is_ok() => Ok(()),
         _ => Err(SetupError::NoPort {
             flag,
             addr: addr.to_owned(),
@@ -376,6 +406,10 @@ mod tests {
             ("-l 0.0.0.0:8046", "give an address of this machine"),
             ("-l [::]:8046", "give an address of this machine"),
             ("-l :8046", "give an address of this machine"),
+            ("--advertise h", "--advertise h: not an"),
+            ("--advertise 0.0.0.0:1", "could not reach this node"),
+            ("--advertise :8046", "could not reach this node"),
+            ("--advertise h:0", "could not reach this node"),
             ("-l 127.0.0.1", "not an address with a port"),
             ("-l 127.0.0.1:66000", "not an address with a port"),
             ("-a somewhere", "-a somewhere: not an address"),
@@ -392,6 +426,15 @@ mod tests {
             let error = setup(line).map(|_| ()).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");
             assert!(!error.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn who_advertises_another_address_may_listen_on_all() {
+        for line in ["-l 0.0.0.0:8046", "-l :8046", "-l [::]:8046"] {
+            let options = setup(&format!("{line} --advertise db1.example:9000")).unwrap();
+            assert!(options.listen.ip().is_unspecified());
+            assert_eq!(options.advertise.as_deref(), Some("db1.example:9000"));
         }
     }
 

@@ -9,6 +9,7 @@ mod load;
 mod majority;
 mod objection;
 mod recovery;
+mod report;
 mod transfer;
 
 #[cfg(test)]
@@ -24,15 +25,16 @@ use super::id::{NodeId, Rev, SessionId};
 use super::instrument::sometimes;
 use super::log::{Author, Entry, Op, Seq};
 use super::membership::{
-    BEAT, BEATS_MISSED, Eviction, Evidence, Housekeeping, Identity, Ownership, Peers, Sight,
-    Situation,
+    BEAT, BEATS_MISSED, Eviction, Evidence, Housekeeping, Identity, Ownership, Peers,
+    SUSPICION_FLOOR, Sight, Situation,
 };
-use super::protocol::client::{Request, Response};
+use super::protocol::client::{Request, Response, Verb};
 use super::protocol::peer::{Digest, Message};
 use super::service::{Rules, Service, Standing, Task};
 use super::state::State;
 
 pub use config::{Config, Start, Tuning};
+pub use leaving::LEAVE_MAX;
 
 /// A node that does nothing for so long stood still, or its clock jumped: without anything else to
 /// do it sends heartbeats far more often.
@@ -50,7 +52,7 @@ pub struct Node {
     owners_change: Option<Seq>,
     eviction: Eviction,
     /// The latest eviction that this node asked for.
-    evicting: Option<(Seq, NodeId)>,
+    evicting: Option<(Seq, Op)>,
     /// Whom the members do not hear.
     evidence: Evidence,
     /// The replicated state and the consensus on what comes next; nothing before a process that
@@ -61,8 +63,11 @@ pub struct Node {
     /// The number of the next command of this process.
     next: Seq,
     beat_due: Time,
-    /// When this node did something last.
+    /// When this node did something first.
+    began: Time,
+    /// When this node did something last, and when it wanted to be woken.
     awake: Time,
+    wake: Time,
     /// Something in `/ctl` or in the membership changed: there may be chores.
     has_chores: bool,
     is_member: bool,
@@ -130,7 +135,9 @@ impl Node {
             download: Download::new(config.history()),
             uploads: Uploads::default(),
             beat_due: Time(0),
+            began: Time::NEVER,
             awake: Time::NEVER,
+            wake: Time::NEVER,
             has_chores: true,
             is_member: false,
             is_ready: false,
@@ -177,7 +184,13 @@ impl Node {
             sometimes!(OthersExcused);
             self.peers.excuse(now);
         }
+        if now.since(self.wake) > SUSPICION_FLOOR
+            && let Some(replica) = &mut self.replica
+        {
+            replica.consensus.excuse(now);
+        }
         self.awake = now;
+        self.began = self.began.min(now);
         let may_be_out = self.has_chores || self.is_put_out || self.leaving.is_some();
         self.do_chores(now, env);
         if may_be_out {
@@ -199,7 +212,8 @@ impl Node {
         self.fetch(now, env);
         self.announce(env);
         self.watch_majority(now, env);
-        env.wake_at(self.deadline());
+        self.wake = self.deadline();
+        env.wake_at(self.wake);
     }
 
     /// Whether the node has what it needs to serve clients. Until then the runtime lets them wait.
@@ -245,9 +259,11 @@ impl Node {
 
     fn on_request(&mut self, session: SessionId, request: Request, env: &mut impl Env) {
         let tag = request.tag;
+        let is_status = request.verb == Some(Verb::Status as i32);
         let standing = Standing {
             is_member: self.is_member,
             objection: self.objection(&request, env.now()),
+            report: is_status.then(|| self.report(env.now())),
         };
         let Some(Replica { state, consensus }) = &mut self.replica else {
             let text = "this node has no copy of the store yet; try again";
@@ -364,6 +380,7 @@ impl Node {
         let sight = Sight {
             now,
             applied: state.applied(),
+            window: state.alpha(),
             epochs: state.epochs(),
             peers: &self.peers,
             evidence: &self.evidence,
@@ -376,14 +393,17 @@ impl Node {
         {
             self.owners_change = Some(submit(&mut self.next, consensus, op));
         }
-        match self.evicting.filter(|(seq, _)| is_open(*seq)) {
-            // It may have waited for a majority, and the one that was gone may be back.
-            Some((seq, id)) if !self.peers.is_silent(id, now) => consensus.void(seq),
-            Some(_) => {}
-            None => {
-                let (peers, evidence) = (&self.peers, &self.evidence);
-                if let Some((id, op)) = self.eviction.propose(now, state, peers, evidence) {
-                    self.evicting = Some((submit(&mut self.next, consensus, op), id));
+        let (peers, evidence) = (&self.peers, &self.evidence);
+        match &self.evicting {
+            Some((seq, op)) if is_open(*seq) => {
+                if !self.eviction.holds(op, now, state, peers, evidence) {
+                    consensus.void(*seq);
+                }
+            }
+            _ => {
+                if let Some(op) = self.eviction.propose(now, state, peers, evidence) {
+                    let seq = submit(&mut self.next, consensus, op.clone());
+                    self.evicting = Some((seq, op));
                 }
             }
         }

@@ -1,16 +1,20 @@
 //! Writes that this node does not want in the log, for what it knows of the world outside it: how
-//! much it holds already, and whom it hears. The rules that follow from the state alone are in
-//! `state/guard.rs`, where every node applies them alike.
+//! much it holds already, whom it hears, and how far they are. The rules that follow from the state
+//! alone are in `state/guard.rs`, where every node applies them alike.
 
-use super::Node;
+use super::{Node, Replica};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
 use crate::core::membership::quorum;
 use crate::core::protocol::client::{Request, Verb};
+use crate::core::state::State;
 
 /// What the paths of membership slots begin with.
-const SLOTS: &[u8] = b"/ctl/cal/";
+const SLOTS: &str = "/ctl/cal/";
+
+/// What the paths of the processes' files begin with.
+const NODES: &str = "/ctl/node/";
 
 impl Node {
     /// Why this request should not be put into the log, if it is a write.
@@ -20,25 +24,63 @@ impl Node {
             sometimes!(BacklogFullByBytes);
             return Some("too many writes wait for their place in the log; try again later".into());
         }
-        let path = request
-            .path
-            .as_deref()
-            .filter(|path| path.starts_with(SLOTS))?;
+        let path = std::str::from_utf8(request.path.as_deref()?).ok()?;
         let value = match request.verb.and_then(Verb::from_number)? {
             Verb::Set => request.value.as_deref().unwrap_or_default(),
-            Verb::Del => b"",
+            Verb::Del => match path.strip_prefix(NODES) {
+                Some(file) => return self.keeps_file(path, file, now),
+                None => b"",
+            },
             _ => return None,
         };
-        let id = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<NodeId>().ok();
+        path.starts_with(SLOTS).then_some(())?;
         let seated = id(value);
-        if let Some(id) = seated.filter(|id| !self.hears(*id, now)) {
+        if let Some(text) = seated.and_then(|seated| self.keeps_out(seated, replica, now)) {
+            return Some(text);
+        }
+        if request.force == Some(true) {
+            return None;
+        }
+        self.loses_majority(path, seated, &replica.state, now)
+    }
+
+    /// Why a file of a process must not be deleted. Those of a process that is gone, and that nobody has
+    /// cleared away yet, may go.
+    fn keeps_file(&self, path: &str, file: &str, now: Time) -> Option<String> {
+        let owner = id(file.split('/').next()?.as_bytes())?;
+        self.hears(owner, now)
+            .then(|| format!("{path} belongs to {owner}, which is running"))
+    }
+
+    /// Why a process cannot take a slot now.
+    fn keeps_out(&self, seated: NodeId, replica: &Replica, now: Time) -> Option<String> {
+        if !self.hears(seated, now) {
             sometimes!(SeatOfUnheardRefused);
             return Some(format!(
-                "this node has no connection to {id}, so it gets no slot"
+                "this node has no connection to {seated}, so it gets no slot"
             ));
         }
-        let files = replica.state.slot_files();
-        let kept = files.filter(|(file, ..)| file.as_str().as_bytes() != path);
+        let state = &replica.state;
+        let applied = self.peers.get(seated)?.applied;
+        (!state.is_caught_up(applied)).then(|| {
+            format!(
+                "{seated} gets no slot before it has caught up: it has applied slot {applied} of \
+                 {}; try again in a moment",
+                state.applied()
+            )
+        })
+    }
+
+    /// Why `seated`, or nobody, must not take the place of whoever holds a slot.
+    fn loses_majority(
+        &self,
+        path: &str,
+        seated: Option<NodeId>,
+        state: &State,
+        now: Time,
+    ) -> Option<String> {
+        let files = state.slot_files();
+        let kept = files.filter(|(file, ..)| file.as_str() != path);
         let mut members: Vec<NodeId> = kept
             .filter_map(|(_, _, value)| id(&value.0))
             .chain(seated)
@@ -51,7 +93,7 @@ impl Node {
             .count();
         let needed = quorum(members.len());
         // With nobody left the members stay who they are.
-        let stays = members.is_empty() || members == replica.state.slot_holders();
+        let stays = members.is_empty() || members == state.slot_holders();
         if stays || heard >= needed {
             return None;
         }
@@ -66,4 +108,8 @@ impl Node {
     pub(super) fn hears(&self, id: NodeId, now: Time) -> bool {
         id == self.config.id || !self.peers.is_silent(id, now)
     }
+}
+
+fn id(text: &[u8]) -> Option<NodeId> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }

@@ -4,9 +4,11 @@
 mod durability;
 mod endings;
 mod forwarding;
+mod guard;
 mod hostile;
 mod membership;
 mod recovery;
+mod report;
 mod snapshots;
 mod survivors;
 

@@ -108,6 +108,7 @@ fn look(verb: Verb, request: &Request, view: View<'_>) -> Result<Response, Error
         | Verb::Nop
         | Verb::Walk
         | Verb::Self_
+        | Verb::Status
         | Verb::Recover
         | Verb::Access => unreachable!("not a read of one path"),
     }

@@ -23,7 +23,7 @@ use super::id::{Rev, SessionId};
 use super::instrument::{planted, sometimes};
 use super::limits::Limits;
 use super::log::Seq;
-use super::protocol::client::{ErrorCode, Request, Response, Verb};
+use super::protocol::client::{ErrorCode, Report, Request, Response, Verb};
 use super::state::Outcome;
 use super::store::{Event, EventKind, Mutation, Refusal, Store, WatchId, Watches};
 
@@ -90,6 +90,8 @@ pub struct Standing {
     pub is_member: bool,
     /// Why it does not want this one in the log, if it is a well-formed write.
     pub objection: Option<String>,
+    /// What it knows of itself and of the others, if that is what it is asked for.
+    pub report: Option<Report>,
 }
 
 /// What has to be done about a request beyond answering it.

@@ -7,6 +7,7 @@
 )]
 
 use bytes::Bytes;
+use prost::Message;
 
 use super::{Read, Recovery, Service, Standing, Task, event_response};
 use crate::core::consensus::Ticket;
@@ -122,7 +123,9 @@ impl Service {
         let state = self.sessions.get_mut(&session).expect("it is open");
         let may = match verb {
             Verb::Rev | Verb::Self_ | Verb::Access => true,
-            Verb::Get | Verb::Stat | Verb::Getdir | Verb::Walk | Verb::Wait => state.may_read,
+            Verb::Get | Verb::Stat | Verb::Getdir | Verb::Walk | Verb::Wait | Verb::Status => {
+                state.may_read
+            }
             Verb::Set | Verb::Del | Verb::Nop | Verb::Recover => state.may_write,
         };
         if !may {
@@ -137,6 +140,13 @@ impl Service {
                 let value = Bytes::copy_from_slice(self.rules.id.as_bytes());
                 Err(Response {
                     value: Some(value),
+                    ..Response::to(tag)
+                })
+            }
+            Verb::Status => {
+                let report = standing.report.as_ref();
+                Err(Response {
+                    value: report.map(|report| report.encode_to_vec().into()),
                     ..Response::to(tag)
                 })
             }

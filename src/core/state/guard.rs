@@ -5,7 +5,7 @@
 
 use super::State;
 use crate::core::id::NodeId;
-use crate::core::instrument::sometimes;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::membership::MEMBERS_MAX;
 use crate::core::store::{Mutation, Path, Value};
 
@@ -23,6 +23,11 @@ pub fn slots_dir() -> Path {
 /// The directory of the processes.
 pub fn nodes_dir() -> Path {
     path(NODES.to_owned())
+}
+
+/// The file with the name of the cluster.
+pub fn name_file() -> Path {
+    path("/ctl/name".to_owned())
 }
 
 /// The file of a membership slot.
@@ -71,15 +76,39 @@ impl State {
         }
     }
 
+    /// Whether this concerns a file of a process that is gone: what it had on its way when it was put
+    /// out must not bring its directory back, which nobody would remove. Its address comes first, and
+    /// once.
+    pub(super) fn is_of_ghost(&self, mutation: &Mutation) -> bool {
+        let (Mutation::Set { path, .. } | Mutation::Del { path, .. }) = mutation else {
+            return false;
+        };
+        let mut names = path.components();
+        if (names.next(), names.next()) != (Some("ctl"), Some("node")) {
+            return false;
+        }
+        let id = names.next().and_then(|name| name.parse().ok());
+        let is_ghost = id.is_some_and(|id| self.addr_of(id).is_none());
+        is_ghost && names.next() != Some("addr") && !planted!(EvictedWriteOn)
+    }
+
     fn guard_slot(&self, path: &Path, value: Option<&Value>) -> Result<(), String> {
         let depth = path.components().count();
-        let Some(value) = value else { return Ok(()) };
-        if depth > 3 {
+        if depth > 3 && value.is_some() {
             return Err(format!("{path}: slots are files directly in {SLOTS}"));
         }
-        if depth < 3 || value.0.is_empty() {
+        if depth != 3 {
             return Ok(());
         }
+        let is_held = |(file, _, held): (Path, _, &Value)| file == *path && !held.0.is_empty();
+        let seats = value.filter(|value| !value.0.is_empty());
+        // Several at once could together cost the majority that each alone would leave.
+        if !self.is_settled() && (seats.is_some() || self.slot_files().any(is_held)) {
+            return Err(format!(
+                "{path}: another change of the members is coming into force; try again in a moment"
+            ));
+        }
+        let Some(value) = seats else { return Ok(()) };
         let id: Option<NodeId> = std::str::from_utf8(&value.0)
             .ok()
             .and_then(|text| text.parse().ok());

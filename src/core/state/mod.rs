@@ -224,6 +224,17 @@ impl State {
             })
     }
 
+    /// Whether a process that has applied the log up to `applied` is far enough to become a member
+    /// without holding the others up.
+    pub fn is_caught_up(&self, applied: Slot) -> bool {
+        applied.plus(self.alpha / 2) >= self.applied
+    }
+
+    /// Whether the latest change of configuration is in force. One change comes after the other.
+    pub fn is_settled(&self) -> bool {
+        self.epochs.latest().start <= self.applied
+    }
+
     /// The ids in `/ctl/node`: processes that have registered.
     pub fn processes(&self) -> Vec<NodeId> {
         let view = self.store.at(None).expect("the current state can be read");
@@ -241,6 +252,24 @@ impl State {
         }
     }
 
+    /// What a process has written into one of its files in `/ctl/node/<id>`; nothing if it has not.
+    pub fn text_of(&self, node: NodeId, name: &str) -> String {
+        self.text(&guard::node_file(node, name))
+    }
+
+    /// The name of the cluster; empty before its founder has written it.
+    pub fn cluster_name(&self) -> String {
+        self.text(&guard::name_file())
+    }
+
+    fn text(&self, path: &Path) -> String {
+        let view = self.store.at(None).expect("the current state can be read");
+        match view.get(path) {
+            Found::File { value, .. } => String::from_utf8_lossy(&value.0).into_owned(),
+            Found::Missing | Found::Dir { .. } => String::new(),
+        }
+    }
+
     fn perform(&mut self, origin: NodeId, op: &Op, changed: &mut bool) -> Outcome {
         match op {
             Op::Mutate { mutation, author } => {
@@ -249,6 +278,10 @@ impl State {
                 {
                     self.store.refuse(&text);
                     return Outcome::Guarded(text);
+                }
+                if *author == Author::Server && self.is_of_ghost(mutation) {
+                    sometimes!(GhostWriteIgnored);
+                    return Outcome::Nothing;
                 }
                 let done = self.store.apply(mutation);
                 match done.result {
@@ -295,7 +328,7 @@ impl State {
         let seat = self
             .slot_files()
             .find(|(_, _, value)| value.0 == text.as_bytes());
-        if let Some((path, rev, _)) = seat {
+        if let Some((path, rev, _)) = seat.filter(|_| !planted!(EvictedKeepSeats)) {
             let successor =
                 successor.filter(|id| self.addr_of(*id).is_some() && !holders.contains(id));
             if successor.is_none() && holders == [id] {
@@ -311,6 +344,9 @@ impl State {
         let view = self.store.at(None).expect("the current state can be read");
         let dir = guard::node_dir(id);
         for (name, found) in view.entries(&dir) {
+            if planted!(EvictedLeaveFiles) && name != "addr" {
+                continue;
+            }
             if let Found::File { rev, .. } = found {
                 mutations.push(Mutation::Del {
                     path: guard::node_file(id, name),
@@ -328,7 +364,7 @@ impl State {
             .slot_files()
             .any(|(path, found, value)| path == *file && found == rev && value.0.is_empty());
         let holders = self.slot_holders();
-        let settled = self.epochs.latest().start <= self.applied;
+        let settled = self.is_settled();
         let taken_last = self.store.event(self.store.rev()).map(|event| &event.path);
         sometimes!(
             ClaimLosesRace,

@@ -177,6 +177,7 @@ pub(super) fn options(nth: u8) -> Options {
         },
         cluster: "local".into(),
         listen: "127.0.0.1:0".parse().unwrap(),
+        advertise: None,
         attach: Vec::new(),
         entropy: u64::from(nth),
     }

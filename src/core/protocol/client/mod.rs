@@ -6,11 +6,13 @@
 
 mod frame;
 mod message;
+mod report;
 
 pub use frame::{FrameError, HEADER_BYTES, decode_frame, encode_frame};
 pub use message::{
     ErrorCode, FLAG_DEL, FLAG_SET, REV_CLOBBER, REV_DIR, REV_MISSING, Request, Response, Verb,
 };
+pub use report::{Known, Report, Seat};
 
 #[cfg(test)]
 mod tests;

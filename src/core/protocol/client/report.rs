@@ -1,0 +1,106 @@
+//! What one process knows of its cluster: the answer to STATUS. It is a protocol buffer message as
+//! the others are, so that old programs read those of later versions.
+
+/// What a process knows of itself and of the others, at one moment. Nobody else was asked for it.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Report {
+    /// Who tells.
+    #[prost(string, tag = "1")]
+    pub id: String,
+    /// The name of the cluster.
+    #[prost(string, tag = "2")]
+    pub cluster: String,
+    /// The version of the program.
+    #[prost(string, tag = "3")]
+    pub version: String,
+    /// For how long the process has been running, in milliseconds.
+    #[prost(uint64, tag = "4")]
+    pub uptime_ms: u64,
+    /// The last slot of the log that it has applied.
+    #[prost(uint64, tag = "5")]
+    pub applied: u64,
+    /// The highest slot that it has seen anybody use.
+    #[prost(uint64, tag = "6")]
+    pub seen: u64,
+    /// The revision of its copy of the store.
+    #[prost(uint64, tag = "7")]
+    pub rev: u64,
+    /// The ids of those who vote.
+    #[prost(string, repeated, tag = "8")]
+    pub voters: Vec<String>,
+    /// The ids of those who may put commands into the log.
+    #[prost(string, repeated, tag = "9")]
+    pub owners: Vec<String>,
+    /// How long a majority must not hear a process before it is put out, in milliseconds.
+    #[prost(uint64, tag = "10")]
+    pub timeout_ms: u64,
+    /// The files `/ctl/cal/*`, by name.
+    #[prost(message, repeated, tag = "11")]
+    pub seats: Vec<Seat>,
+    /// Every process that holds a slot, votes or is registered, by id; this one included.
+    #[prost(message, repeated, tag = "12")]
+    pub known: Vec<Known>,
+    /// It is about to leave the cluster.
+    #[prost(bool, tag = "13")]
+    pub leaving: bool,
+    /// A change of who votes is coming into force: until then, a majority of those who voted before
+    /// is needed as well.
+    #[prost(bool, tag = "14")]
+    pub changing: bool,
+}
+
+/// A membership slot.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Seat {
+    /// Its name: `1` for `/ctl/cal/1`.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// The id of who holds it; empty for a vacancy.
+    #[prost(string, tag = "2")]
+    pub holder: String,
+}
+
+/// A process, as another one sees it.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Known {
+    /// Who it is.
+    #[prost(string, tag = "1")]
+    pub id: String,
+    /// The file `addr`; empty if it is not registered.
+    #[prost(string, tag = "2")]
+    pub addr: String,
+    /// The file `hostname`.
+    #[prost(string, tag = "3")]
+    pub hostname: String,
+    /// The file `version`.
+    #[prost(string, tag = "4")]
+    pub version: String,
+    /// Whether it is heard. Who tells hears itself.
+    #[prost(bool, tag = "5")]
+    pub heard: bool,
+    /// For how long nothing was heard of it, in milliseconds; absent if it never was.
+    #[prost(uint64, optional, tag = "6")]
+    pub silence_ms: Option<u64>,
+    /// The last slot that it is known to have applied.
+    #[prost(uint64, tag = "7")]
+    pub applied: u64,
+    /// The smoothed round trip to it in microseconds, once measured.
+    #[prost(uint64, optional, tag = "8")]
+    pub round_trip_us: Option<u64>,
+}
+
+impl Report {
+    /// How many of those who vote are heard, this one included.
+    pub fn voters_heard(&self) -> usize {
+        let is_heard = |id: &&String| {
+            let mut known = self.known.iter();
+            known.any(|known| known.id == **id && known.heard)
+        };
+        self.voters.iter().filter(is_heard).count()
+    }
+
+    /// Whether a majority of those who vote is heard.
+    pub fn has_majority(&self) -> bool {
+        self.voters_heard() > self.voters.len() / 2
+    }
+}

@@ -467,7 +467,7 @@ mod tests {
         });
         assert_eq!(owners(op), Some(vec![id(1), id(2)]));
 
-        let mut ownership = Ownership::new(id(1));
+        let ownership = Ownership::new(id(1));
         let now = Time(2_000_000);
         peers.hear(id(2), now);
         for (ms, dropped) in [(900, None), (1100, Some(vec![id(1), id(2)]))] {

@@ -27,6 +27,13 @@ pub(super) fn judge(status: &mut Status, reports: &[&Report], furthest: &Report)
     for process in &status.processes {
         problems.extend(problem(process, furthest.timeout_ms, works));
     }
+    if lost.is_some() {
+        let survivor = furthest.known.iter().find(|known| known.id == furthest.id);
+        let addr = survivor.map_or("ADDRESS", |known| &known.addr);
+        problems.push(format!(
+            "what is left can become a new cluster: doozer -a {addr} recover"
+        ));
+    }
     if works && status.changing {
         problems.push("a change of the members is coming into force".to_owned());
     }

@@ -30,7 +30,7 @@ fn failures(folder: &str) -> Vec<String> {
             Ok(scenario) => {
                 if let Err(wrong) = scenario.verify() {
                     failures.push(format!(
-                        "{file}: {wrong}\n  replay: doozer-sim run --scenario {file} --verbose"
+                        "{file}: {wrong}\n  replay: doozer-sim replay {file}"
                     ));
                 }
             }

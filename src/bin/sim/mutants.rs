@@ -9,6 +9,8 @@ use clap::Args;
 use doozer::core::instrument::mutant::Mutant;
 use doozer::sim::mutants::{Effort, HEAD, Hunt, hunt};
 
+use crate::subject::parse_mutant;
+
 /// Which bugs, and how long each is looked for.
 #[derive(Args)]
 pub struct Mutants {
@@ -83,10 +85,4 @@ impl Mutants {
         let hunts: Option<Vec<Hunt>> = hunts.into_iter().collect();
         hunts.context("a worker failed; run with --jobs 1")
     }
-}
-
-fn parse_mutant(name: &str) -> Result<Mutant, String> {
-    let mut all = Mutant::ALL.iter().copied();
-    all.find(|mutant| mutant.to_string() == name)
-        .ok_or_else(|| format!("no mutant is called {name}"))
 }

@@ -1,15 +1,15 @@
 //! `doozer-sim run`: one seed or one scenario.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use doozer::sim::run::Report;
-use doozer::sim::scenario::{Expect, Scenario};
+use doozer::sim::scenario::Expect;
 use doozer::sim::setup::Setup;
-use doozer::sim::world::Narrator;
 
+use crate::source::read;
 use crate::subject::Subject;
 
 /// Arguments of `run`.
@@ -20,14 +20,11 @@ pub struct Options {
     #[arg(long)]
     seed: Option<u64>,
     /// A scenario; docs/scenarios.md tells how to write one.
-    #[arg(long, value_name = "FILE", conflicts_with = "machine")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["machine", "mutant"])]
     scenario: Option<PathBuf>,
     /// Leaves the bug out that the scenario plants.
     #[arg(long, requires = "scenario")]
     healthy: bool,
-    /// Tells everything that happens.
-    #[arg(long)]
-    verbose: bool,
     /// Runs it twice, and tells the first event that differs.
     #[arg(long, requires = "seed")]
     twice: bool,
@@ -38,19 +35,18 @@ pub struct Options {
 /// Runs it, prints how it went; fails if a rule was broken, or a scenario went otherwise than it
 /// says.
 pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
-    let narrator = options.verbose.then_some(print_line as Narrator);
     match (&options.scenario, options.seed) {
-        (Some(path), _) => run_scenario(path, !options.healthy, narrator),
-        (None, Some(seed)) => Ok(run_seed(seed, options, narrator)),
+        (Some(path), _) => run_scenario(path, !options.healthy),
+        (None, Some(seed)) => Ok(run_seed(seed, options)),
         (None, None) => unreachable!("clap wants one of both"),
     }
 }
 
-fn run_seed(seed: u64, options: &Options, narrator: Option<Narrator>) -> ExitCode {
+fn run_seed(seed: u64, options: &Options) -> ExitCode {
     let subject = &options.subject;
     let setup = Setup::from_seed(seed);
-    let mut report = subject.run(&setup, narrator);
-    print_report(&report);
+    let mut report = subject.run(&setup, None);
+    println!("{}", summary(&report));
     if options.twice {
         report.violation = subject.repeat(&setup, &report).or(report.violation);
     }
@@ -62,14 +58,10 @@ fn run_seed(seed: u64, options: &Options, narrator: Option<Narrator>) -> ExitCod
     ExitCode::FAILURE
 }
 
-fn run_scenario(
-    path: &PathBuf,
-    planted: bool,
-    narrator: Option<Narrator>,
-) -> anyhow::Result<ExitCode> {
+fn run_scenario(path: &Path, planted: bool) -> anyhow::Result<ExitCode> {
     let scenario = read(path)?;
-    let report = scenario.run(planted, narrator);
-    print_report(&report);
+    let report = scenario.run(planted, None);
+    println!("{}", summary(&report));
     if let Some(violation) = &report.violation {
         println!("{violation}");
     }
@@ -78,38 +70,26 @@ fn run_scenario(
         (Some(_), false) => &Expect::NoViolation,
         _ => &scenario.expect,
     };
+    let shown = path.display();
     if let Err(wrong) = scenario.judge(&report, expect) {
-        bail!("{}: {wrong}", path.display());
+        let healthy = if planted { "" } else { " --healthy" };
+        bail!("{shown}: {wrong}\nreplay: doozer-sim replay {shown}{healthy}");
     }
     let missed = scenario
         .probes
         .iter()
         .find(|probe| !report.hits.has(**probe));
     if let (true, Some(probe)) = (healthy, missed) {
-        bail!(
-            "{}: the situation {probe} did not come about",
-            path.display()
-        );
+        bail!("{shown}: the situation {probe} did not come about");
     }
     println!("as expected: {}", scenario.name);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads a scenario from its file.
-pub fn read(path: &PathBuf) -> anyhow::Result<Scenario> {
-    let shown = path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    Ok(Scenario::read(&shown, &text)?)
-}
-
-fn print_report(report: &Report) {
-    println!(
+/// How a run went, in one line.
+pub fn summary(report: &Report) -> String {
+    format!(
         "seed {}: trace {} events={} simulated={:?} excused={}",
         report.seed, report.trace, report.events, report.simulated, report.excused
-    );
-}
-
-/// Tells a line of a run.
-pub fn print_line(line: std::fmt::Arguments<'_>) {
-    println!("{line}");
+    )
 }

@@ -12,7 +12,8 @@ use doozer::sim::scenario::{Expect, Scenario};
 use doozer::sim::setup::Setup;
 use doozer::sim::shrink::{Shrunk, shrink};
 
-use crate::run::read;
+use crate::source::read;
+use crate::subject::parse_mutant;
 use crate::summary::cpu_time;
 
 /// Arguments of `shrink`.
@@ -147,12 +148,4 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
         bail!("{} is a directory: name a file in it", path.display());
     }
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn parse_mutant(name: &str) -> Result<Mutant, String> {
-    let found = Mutant::ALL.iter().find(|mutant| mutant.to_string() == name);
-    found.copied().ok_or_else(|| {
-        let all: Vec<String> = Mutant::ALL.iter().map(Mutant::to_string).collect();
-        format!("there is no bug {name}; there are {}", all.join(", "))
-    })
 }

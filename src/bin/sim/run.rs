@@ -5,11 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use doozer::core::instrument::mutant::{Mutant, plant};
 use doozer::sim::run::Report;
 use doozer::sim::scenario::{Expect, Scenario};
 use doozer::sim::setup::Setup;
 use doozer::sim::world::Narrator;
 
+use crate::mutants::parse_mutant;
 use crate::subject::Subject;
 
 /// Arguments of `run`.
@@ -25,6 +27,9 @@ pub struct Options {
     /// Leaves the bug out that the scenario plants.
     #[arg(long, requires = "scenario")]
     healthy: bool,
+    /// Plants a bug: a row of the table of `doozer-sim mutants`.
+    #[arg(long, value_name = "NAME", value_parser = parse_mutant, conflicts_with_all = ["healthy", "machine", "twice"])]
+    mutant: Option<Mutant>,
     /// Tells everything that happens.
     #[arg(long)]
     verbose: bool,
@@ -40,7 +45,7 @@ pub struct Options {
 pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
     let narrator = options.verbose.then_some(print_line as Narrator);
     match (&options.scenario, options.seed) {
-        (Some(path), _) => run_scenario(path, !options.healthy, narrator),
+        (Some(path), _) => run_scenario(path, options, narrator),
         (None, Some(seed)) => Ok(run_seed(seed, options, narrator)),
         (None, None) => unreachable!("clap wants one of both"),
     }
@@ -49,6 +54,7 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
 fn run_seed(seed: u64, options: &Options, narrator: Option<Narrator>) -> ExitCode {
     let subject = &options.subject;
     let setup = Setup::from_seed(seed);
+    plant(options.mutant);
     let mut report = subject.run(&setup, narrator);
     print_report(&report);
     if options.twice {
@@ -64,18 +70,19 @@ fn run_seed(seed: u64, options: &Options, narrator: Option<Narrator>) -> ExitCod
 
 fn run_scenario(
     path: &PathBuf,
-    planted: bool,
+    options: &Options,
     narrator: Option<Narrator>,
 ) -> anyhow::Result<ExitCode> {
     let scenario = read(path)?;
-    let report = scenario.run(planted, narrator);
+    let own = scenario.mutant.filter(|_| !options.healthy);
+    let mutant = options.mutant.or(own);
+    let report = scenario.run_with(mutant, narrator);
     print_report(&report);
     if let Some(violation) = &report.violation {
         println!("{violation}");
     }
-    let healthy = scenario.mutant.is_none() || !planted;
-    let expect = match (scenario.mutant, planted) {
-        (Some(_), false) => &Expect::NoViolation,
+    let expect = match (scenario.mutant, mutant) {
+        (Some(_), None) => &Expect::NoViolation,
         _ => &scenario.expect,
     };
     if let Err(wrong) = scenario.judge(&report, expect) {
@@ -85,7 +92,7 @@ fn run_scenario(
         .probes
         .iter()
         .find(|probe| !report.hits.has(**probe));
-    if let (true, Some(probe)) = (healthy, missed) {
+    if let (None, Some(probe)) = (mutant, missed) {
         bail!(
             "{}: the situation {probe} did not come about",
             path.display()

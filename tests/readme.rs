@@ -31,8 +31,13 @@ fn the_walk_through_of_a_cluster_goes_as_shown() {
 }
 
 #[test]
+fn the_walk_through_with_a_name_service_goes_as_shown() {
+    play("A name service");
+}
+
+#[test]
 fn no_session_is_left_out() {
-    let played: usize = ["Quick start", "A cluster"]
+    let played: usize = ["Quick start", "A cluster", "A name service"]
         .map(|heading| blocks(section(heading)))
         .iter()
         .map(Vec::len)

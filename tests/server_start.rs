@@ -108,8 +108,7 @@ fn an_address_in_use_is_told_of() {
 #[test]
 fn what_is_not_available_says_so() {
     for args in [
-        &["-b", "doozer:?cn=a"][..],
-        &["-w", "127.0.0.1:8000"],
+        &["-w", "127.0.0.1:8000"][..],
         &["-tlscert", "cert"],
         &["-tlskey", "key"],
     ] {

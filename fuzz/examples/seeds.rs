@@ -9,6 +9,9 @@ use serde_json::Value;
 /// Sizes of the pieces in which `client_frame` gets a stream.
 const PIECES: [u8; 4] = [255, 0, 3, 40];
 
+/// Where a frame of `peer_frame` is damaged, and how.
+const DAMAGE: [u8; 5] = [0, 0, 0, 9, 1];
+
 /// Longer streams teach the fuzzer nothing that the shorter ones don't, and slow it down.
 const STREAM_BYTES_MAX: usize = 1 << 11;
 
@@ -36,10 +39,13 @@ fn main() {
 
     let golden = root.join("src/core/protocol/peer/codec/golden.txt");
     let golden = fs::read_to_string(golden).unwrap();
-    let messages = golden
+    let messages: Vec<Vec<u8>> = golden
         .lines()
-        .map(|line| unhex(line.split_once(' ').unwrap().1));
-    write(root, "peer_message", messages);
+        .map(|line| unhex(line.split_once(' ').unwrap().1))
+        .collect();
+    let damaged = messages.iter().map(|message| [&DAMAGE[..], message].concat());
+    write(root, "peer_frame", damaged);
+    write(root, "peer_message", messages.into_iter());
 }
 
 /// What one side of a conversation said, up to a bound.

@@ -26,7 +26,10 @@ impl<'a> Attempts<'a> {
         Attempts {
             client,
             request,
-            writes: matches!(verb, Some(Verb::Set | Verb::Del | Verb::Nop)),
+            writes: matches!(
+                verb,
+                Some(Verb::Set | Verb::Del | Verb::Nop | Verb::Recover)
+            ),
             standbys: Vec::new(),
             losses,
         }

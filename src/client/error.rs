@@ -239,6 +239,7 @@ fn verb_name(verb: Option<Verb>) -> &'static str {
         Some(Verb::Stat) => "STAT",
         Some(Verb::Self_) => "SELF",
         Some(Verb::Status) => "STATUS",
+        Some(Verb::Recover) => "RECOVER",
         Some(Verb::Access) => "ACCESS",
         None => "the request",
     }

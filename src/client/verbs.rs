@@ -187,6 +187,26 @@ impl Client {
         sound(&request, id)
     }
 
+    /// Asks the server to make a new cluster of what it remembers, as the majority of its members is
+    /// lost for good. Gives, in words, what that comes to; it is done only if it is `confirmed`. With
+    /// `force` it is done although the server would advise against it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Other`] with the reason why the server would not do it;
+    /// [`Error::OutcomeUnknown`].
+    pub async fn recover(&self, force: bool, confirmed: bool) -> Result<String, Error> {
+        let request = Request {
+            force: force.then_some(true),
+            value: confirmed.then_some(Bytes::from_static(b"yes")),
+            ..plain(Verb::Recover)
+        };
+        let plan = self.call(request.clone()).await?.value.ok_or("no plan");
+        let plan = plan
+            .and_then(|plan| String::from_utf8(plan.into()).map_err(|_| "a plan that is no text"));
+        sound(&request, plan)
+    }
+
     /// Presents a secret, on this connection and on every later one.
     ///
     /// # Errors

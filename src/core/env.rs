@@ -13,6 +13,7 @@ use super::durable::Record;
 use super::id::{NodeId, SessionId};
 use super::protocol::client::{Request, Response};
 use super::protocol::peer::Message;
+use super::state::State;
 
 /// Something that happened outside.
 #[derive(Clone, Debug)]
@@ -132,6 +133,19 @@ pub enum Notice {
     /// The node ends and could not give its place in the cluster up: the members that would stay
     /// could not go on, or no majority answered in time.
     CannotLeave,
+    /// Too few members are heard for anything to be decided, for a while now.
+    MajorityLost {
+        /// The members that are not heard: their ids and addresses.
+        silent: Vec<String>,
+        /// How many members are heard, this process included if it is one.
+        heard: usize,
+        /// How many are needed.
+        needed: usize,
+        /// The address of this process.
+        survivor: String,
+    },
+    /// Enough members are heard again.
+    MajorityBack,
     /// Open slots of another member were taken over, since nothing was heard of them in time.
     Revoked {
         /// The owner of the slots.
@@ -158,6 +172,21 @@ impl fmt::Display for Notice {
                     "cannot use the snapshot that {peer} sent: {error}; taking another"
                 )
             }
+            Notice::MajorityLost {
+                silent,
+                heard,
+                needed,
+                survivor,
+            } => {
+                write!(
+                    f,
+                    "the majority is lost: {heard} members are heard where {needed} are needed, and \
+                     nothing can be written; silent: {}; if they do not come back with their \
+                     memory, make a new cluster of this process: doozer -a {survivor} recover",
+                    silent.join(", ")
+                )
+            }
+            Notice::MajorityBack => write!(f, "a majority of the members is heard again"),
             Notice::Revoked { owner, slots } => {
                 write!(
                     f,
@@ -189,6 +218,13 @@ pub enum Halt {
     Evicted {
         /// The addresses of the members.
         members: Vec<String>,
+    },
+    /// Its cluster is to begin anew with what this process remembers, which it may start again with,
+    /// under another id.
+    #[error("this process is to make a new cluster")]
+    Recovered {
+        /// What it remembers.
+        state: Box<State>,
     },
     /// It was asked to end, and has done so.
     #[error("left the cluster")]

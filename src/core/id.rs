@@ -69,6 +69,26 @@ impl FromStr for NodeId {
     }
 }
 
+/// Which cluster it is, of all that ever had its name: who founded it, and how often it has been
+/// recovered. Processes of different lineages have nothing to say to each other.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
+pub struct Lineage {
+    /// The process that founded this generation of it.
+    pub founder: NodeId,
+    /// From 1; one more with each recovery.
+    pub generation: u32,
+}
+
+impl fmt::Display for Lineage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Lineage {
+            founder,
+            generation,
+        } = self;
+        write!(f, "generation {generation}, founded by {founder}")
+    }
+}
+
 /// A connection of a client to this process. Numbers are never used again while the process lives.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SessionId(pub u64);

@@ -14,11 +14,11 @@ use super::link::{KEEPALIVE_EVERY, Links, SILENCE_MAX};
 use super::net::Net;
 use super::shared::{Counted, Shared};
 use crate::core::env::Input;
-use crate::core::id::NodeId;
+use crate::core::id::{Lineage, NodeId};
 use crate::core::protocol::peer::handshake::{
     Answer, GreetingError, Hello, Refusal, VERSION, encode_greeting,
 };
-use crate::core::protocol::peer::{self, MESSAGE_BYTES_MAX};
+use crate::core::protocol::peer::{FrameError, read_frame};
 
 /// Peers that may be connected to this process. Far above any cluster.
 const CALLERS_MAX: usize = 256;
@@ -28,23 +28,6 @@ const MESSAGES_PER_TURN: usize = 256;
 
 /// Room for each read.
 const READ_BYTES: usize = 64 << 10;
-
-/// Bytes of the length in front of each message.
-pub(super) const HEADER_BYTES: usize = 4;
-
-/// What a peer sent that cannot be read on from.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum StreamError {
-    /// A frame is too long.
-    #[error("a message of {announced} bytes was announced; at most {MESSAGE_BYTES_MAX} are read")]
-    TooLong {
-        /// Bytes that its header announces.
-        announced: u32,
-    },
-    /// A frame does not hold a message.
-    #[error("{0}")]
-    Undecodable(#[from] peer::DecodeError),
-}
 
 /// Hears a peer out. `buffer` holds what has been read from it.
 pub(super) async fn serve<N: Net>(
@@ -59,7 +42,9 @@ pub(super) async fn serve<N: Net>(
     let hello = match greeted.unwrap_or(Err(TurnedAway::Silent)) {
         Ok(hello) => hello,
         // This goes on for as long as somebody remembers a process that was here before.
-        Err(error @ TurnedAway::Lost) => return debug!("turned away a node at {from}: {error}"),
+        Err(error @ (TurnedAway::Lost | TurnedAway::Homeless)) => {
+            return debug!("turned away a node at {from}: {error}");
+        }
         Err(error) => {
             if let Some(more) = shared.turned_away_lines.borrow_mut().pass() {
                 warn!("turned away a node at {from} ({more} more lately): {error}");
@@ -107,6 +92,13 @@ enum TurnedAway {
     Myself,
     #[error("too many nodes are connected")]
     Busy,
+    #[error(
+        "it belongs to {theirs}, of the cluster, this process to {ours}: one of them was recovered, \
+         or founded, without the other"
+    )]
+    Lineage { theirs: Lineage, ours: Lineage },
+    #[error("it looks for its cluster, and so does this process")]
+    Homeless,
 }
 
 impl TurnedAway {
@@ -118,6 +110,11 @@ impl TurnedAway {
             Refusal::NotMe { .. } => TurnedAway::Lost,
             Refusal::Yourself => TurnedAway::Myself,
             Refusal::Busy => TurnedAway::Busy,
+            Refusal::Lineage { lineage: ours } => TurnedAway::Lineage {
+                theirs: hello.lineage.unwrap_or(*ours),
+                ours: *ours,
+            },
+            Refusal::Homeless => TurnedAway::Homeless,
         }
     }
 }
@@ -141,8 +138,11 @@ async fn greet(
     let verdict = if shared.callers.get() >= CALLERS_MAX {
         Answer::Refused(Refusal::Busy)
     } else {
-        shared.me.judge(&shared.secret, &hello)
+        shared.judge(&hello)
     };
+    if matches!(verdict, Answer::Welcome(_)) {
+        shared.shares(hello.lineage);
+    }
     answer(writer, &verdict).await?;
     match verdict {
         Answer::Welcome(_) => Ok(hello),
@@ -177,7 +177,7 @@ async fn receive(
     reader: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,
     is_forgotten: impl Fn() -> bool,
-) -> Result<(), StreamError> {
+) -> Result<(), FrameError> {
     let mut last_read = Instant::now();
     let mut silence = std::pin::pin!(sleep(SILENCE_MAX));
     loop {
@@ -202,26 +202,16 @@ async fn receive(
 }
 
 /// Hands in every complete message in `buffer`.
-async fn hand_in(shared: &Shared, from: NodeId, buffer: &mut BytesMut) -> Result<(), StreamError> {
+async fn hand_in(shared: &Shared, from: NodeId, buffer: &mut BytesMut) -> Result<(), FrameError> {
     let mut handed_in = 0;
-    while let Some(header) = buffer.first_chunk::<HEADER_BYTES>() {
-        let announced = u32::from_be_bytes(*header);
-        let length = announced as usize;
-        if length > MESSAGE_BYTES_MAX {
-            return Err(StreamError::TooLong { announced });
-        }
-        let Some(body) = buffer.get(HEADER_BYTES..HEADER_BYTES + length) else {
-            return Ok(());
-        };
+    while let Some(frame) = read_frame(buffer)? {
+        buffer.advance(frame.bytes);
         // An empty frame only breaks the silence.
-        let message = match body {
-            [] => None,
-            body => Some(peer::decode(body)?),
+        let Some(message) = frame.message else {
+            continue;
         };
-        buffer.advance(HEADER_BYTES + length);
-        let Some(message) = message else { continue };
         let input = Input::Peer { from, message };
-        shared.inbox.push_peer(input, length).await;
+        shared.inbox.push_peer(input, frame.bytes).await;
         handed_in += 1;
         if handed_in % MESSAGES_PER_TURN == 0 {
             tokio::task::yield_now().await;

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::net::Net;
 use super::shared::Shared;
-use crate::core::id::NodeId;
+use crate::core::id::{Lineage, NodeId};
 use crate::core::protocol::peer::handshake::{
     Answer, GreetingError, Refusal, Welcome, decode_greeting, encode_greeting,
 };
@@ -60,6 +60,18 @@ pub enum DialError {
         /// The one that this process was told to attach to.
         ours: String,
     },
+    /// The clusters have the same name, and are not the same.
+    #[error(
+        "it belongs to {theirs}, of the cluster, this process to {ours}: one of them was recovered, \
+         or founded, without the other; stop the one that is of the past, and start it again as a \
+         standby with -a"
+    )]
+    Lineage {
+        /// The cluster that the other side belongs to.
+        theirs: Lineage,
+        /// The cluster that this process belongs to.
+        ours: Lineage,
+    },
 }
 
 impl DialError {
@@ -67,8 +79,11 @@ impl DialError {
     pub(super) fn is_final(&self) -> bool {
         match self {
             DialError::Connect(_) | DialError::Silent | DialError::Broken(_) => false,
-            DialError::Refused(Refusal::Busy) => false,
-            DialError::Greeting(_) | DialError::Refused(_) | DialError::Cluster { .. } => true,
+            DialError::Refused(Refusal::Busy | Refusal::Homeless) => false,
+            DialError::Greeting(_)
+            | DialError::Refused(_)
+            | DialError::Cluster { .. }
+            | DialError::Lineage { .. } => true,
         }
     }
 }
@@ -92,6 +107,16 @@ pub(super) async fn dial<N: Net>(
         .await
         .map_err(|_| DialError::Silent)??;
     let ours = &shared.me.cluster;
+    let theirs = match &answer {
+        Answer::Welcome(welcome) if welcome.cluster == *ours && !shared.shares(welcome.lineage) => {
+            welcome.lineage
+        }
+        Answer::Refused(Refusal::Lineage { lineage }) => Some(*lineage),
+        _ => None,
+    };
+    if let (Some(theirs), Some(ours)) = (theirs, shared.lineage()) {
+        return Err(DialError::Lineage { theirs, ours });
+    }
     match answer {
         Answer::Welcome(welcome) if welcome.cluster == *ours => Ok(Connection {
             reader,

@@ -22,6 +22,7 @@ use super::shared::Shared;
 use super::signal::Signal;
 use crate::core::env::Input;
 use crate::core::id::NodeId;
+use crate::core::protocol::peer;
 use crate::core::protocol::peer::handshake::{Refusal, Welcome};
 
 /// The first pause between attempts, which doubles.
@@ -47,9 +48,6 @@ pub(super) const KEEPALIVE_EVERY: Duration = Duration::from_secs(1);
 /// How long the other side may be silent before the connection is given up. TCP alone would try
 /// for many minutes, and, after a path has come back, wait up to two before it tries again.
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(5);
-
-/// An empty frame.
-const KEEPALIVE: [u8; 4] = [0; 4];
 
 /// All peers that this process has an address of.
 #[derive(Debug, Default)]
@@ -225,6 +223,7 @@ async fn keep_up<N: Net>(
     mut connection: Option<Connection<N>>,
 ) {
     let mut failures: u32 = 0;
+    let mut is_told_final = false;
     while !link.is_forgotten.get() {
         let attempt = match connection.take() {
             Some(connection) => Ok(connection),
@@ -242,8 +241,12 @@ async fn keep_up<N: Net>(
             }
             Err(error) => {
                 failures += 1;
-                if failures == 1 {
+                // That nothing will help is worth a line after others, too.
+                let is_news = error.is_final() && !std::mem::replace(&mut is_told_final, true);
+                if failures == 1 || is_news {
                     report(&link, &error);
+                }
+                if failures == 1 {
                     let peer = link.peer;
                     shared.inbox.push_link(Input::Unlinked { peer });
                 }
@@ -339,7 +342,7 @@ async fn write(link: &Link, writer: &mut (impl AsyncWrite + Unpin)) -> io::Resul
             () = link.changed.taken() => {}
             () = keepalive.as_mut() => {
                 if last_write.elapsed() >= KEEPALIVE_EVERY {
-                    link.outbox.borrow_mut().push_copy(&KEEPALIVE);
+                    link.outbox.borrow_mut().push_copy(&peer::header(&[]));
                     last_write = Instant::now();
                 }
                 keepalive.as_mut().reset(last_write + KEEPALIVE_EVERY);

@@ -36,4 +36,4 @@ pub(crate) use driver::Machine;
 pub use gauges::Gauges;
 pub use greet::DialError;
 pub use net::{Net, TokioNet};
-pub use server::{Options, ServeError, Server, Stopper, serve};
+pub use server::{Listening, Options, ServeError, Server, Stopper, serve};

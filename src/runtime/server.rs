@@ -15,7 +15,7 @@ use super::greet::plain;
 use super::net::Net;
 use super::shared::Shared;
 use crate::core::env::{Halt, Input};
-use crate::core::id::NodeId;
+use crate::core::id::{Lineage, NodeId};
 use crate::core::node::{Config, Node};
 use crate::core::protocol::peer::handshake::Welcome;
 
@@ -28,12 +28,15 @@ const GOODBYE_STEP: Duration = Duration::from_millis(2);
 /// How a process is started.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What the node is told. Its `addr` is replaced by the address that was bound.
+    /// What the node is told. Its `addr` is replaced by the address that is advertised, or was
+    /// bound.
     pub node: Config,
     /// The cluster that it founds or joins. Peers of others are turned away.
     pub cluster: String,
     /// Where to listen, for clients and peers. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// The address, as `HOST:PORT`, that others reach it at, if that is another.
+    pub advertise: Option<String>,
     /// Addresses of processes, members or not, through which it joins; empty to found.
     pub attach: Vec<String>,
     /// Decides every random choice of the process.
@@ -69,6 +72,31 @@ pub async fn serve<N: Net>(options: Options) -> Result<(), ServeError> {
     Server::start::<N>(options).await?.run().await
 }
 
+/// An address that this process holds before it serves there: nobody else gets it, and whoever calls
+/// waits. That nobody holds an address shows that no process lives there.
+pub struct Listening<N: Net> {
+    listener: N::Listener,
+    addr: SocketAddr,
+}
+
+impl<N: Net> Listening<N> {
+    /// Takes the address. Port 0 takes a free one.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Listen`].
+    pub async fn on(addr: SocketAddr) -> Result<Listening<N>, ServeError> {
+        let bound = N::bind(addr).await;
+        let (listener, addr) = bound.map_err(|source| ServeError::Listen { addr, source })?;
+        Ok(Listening { listener, addr })
+    }
+
+    /// The address that was bound.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
 /// A process that has started. Dropping it ends all its connections at once.
 pub struct Server {
     shared: Rc<Shared>,
@@ -89,24 +117,46 @@ impl Server {
         Server::start_machine::<N, Node>(options, Node::new).await
     }
 
+    /// Starts the node at an address that this process holds already, and attaches if it was told
+    /// to.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot attach within [`ATTACH_MAX`](super::ATTACH_MAX).
+    pub async fn start_at<N: Net>(
+        listening: Listening<N>,
+        options: Options,
+    ) -> Result<Server, ServeError> {
+        Server::start_machine_at(listening, options, Node::new).await
+    }
+
     pub(crate) async fn start_machine<N: Net, M: Machine>(
+        options: Options,
+        machine: impl FnOnce(Config) -> M,
+    ) -> Result<Server, ServeError> {
+        let listening = Listening::<N>::on(options.listen).await?;
+        Server::start_machine_at(listening, options, machine).await
+    }
+
+    async fn start_machine_at<N: Net, M: Machine>(
+        Listening { listener, addr }: Listening<N>,
         options: Options,
         machine: impl FnOnce(Config) -> M,
     ) -> Result<Server, ServeError> {
         let Options {
             mut node,
             cluster,
-            listen: addr,
+            listen: _,
+            advertise,
             attach: addrs,
             entropy,
         } = options;
-        let bound = N::bind(addr).await;
-        let (listener, bound) = bound.map_err(|source| ServeError::Listen { addr, source })?;
-        node.addr = bound.to_string();
+        node.addr = advertise.unwrap_or_else(|| addr.to_string());
         let me = Welcome {
             id: node.id,
             addr: node.addr.clone(),
             cluster,
+            lineage: node.lineage(),
         };
         let secret = node.rw_secret.clone();
         let shared = Rc::new(Shared::new(me, node.boot, secret, node.limits, entropy));
@@ -131,7 +181,7 @@ impl Server {
         Ok(server)
     }
 
-    /// The address that the process listens on and is known by.
+    /// The address that the process is known by.
     pub fn addr(&self) -> &str {
         &self.shared.me.addr
     }
@@ -139,6 +189,15 @@ impl Server {
     /// Who the process is.
     pub fn id(&self) -> NodeId {
         self.shared.me.id
+    }
+
+    /// Ends once the node can serve clients, with the cluster that it belongs to.
+    pub fn ready(&self) -> impl Future<Output = Lineage> + use<> {
+        let shared = Rc::clone(&self.shared);
+        async move {
+            shared.ready.reached().await;
+            shared.lineage().expect("it has got a copy of its state")
+        }
     }
 
     /// Something to stop it with.
@@ -169,7 +228,7 @@ impl Server {
                 Err(_) => Ok(()),
             },
         };
-        if ended.is_ok() {
+        if !matches!(ended, Err(Halt::Diverged { .. })) {
             self.say_goodbye().await;
         }
         // Whoever starts anew in this thread needs the address.

@@ -14,14 +14,16 @@ use super::inbox::Inbox;
 use super::link::Links;
 use super::session::Sessions;
 use super::signal::Milestone;
-use crate::core::id::NodeId;
+use crate::core::id::{Lineage, NodeId};
 use crate::core::limits::Limits;
-use crate::core::protocol::peer::handshake::{Hello, Welcome};
+use crate::core::protocol::peer::handshake::{Answer, Hello, Welcome};
 
 /// What all tasks of one process share.
 pub(super) struct Shared {
-    /// Who this process is, as it tells others.
+    /// Who this process is.
     pub(super) me: Welcome,
+    /// Which cluster of the name it belongs to, once it knows. Never changes then.
+    lineage: Cell<Option<Lineage>>,
     /// How often this identity has been started before.
     pub(super) boot: u32,
     /// What a peer must know to be let in.
@@ -64,6 +66,7 @@ impl Shared {
         let mut jitter = ChaCha8Rng::seed_from_u64(entropy);
         jitter.set_stream(JITTER_STREAM);
         Shared {
+            lineage: Cell::new(me.lineage),
             me,
             boot,
             secret,
@@ -91,7 +94,30 @@ impl Shared {
             boot: self.boot,
             secret: self.secret.clone(),
             expect,
+            lineage: self.lineage.get(),
         }
+    }
+
+    /// What this process says to whoever dials it.
+    pub(super) fn judge(&self, hello: &Hello) -> Answer {
+        let me = Welcome {
+            lineage: self.lineage.get(),
+            ..self.me.clone()
+        };
+        me.judge(&self.secret, hello)
+    }
+
+    /// Which cluster this process belongs to.
+    pub(super) fn lineage(&self) -> Option<Lineage> {
+        self.lineage.get()
+    }
+
+    /// Whether another process belongs to the same cluster. A process that has none so far belongs
+    /// to the first that it hears of.
+    pub(super) fn shares(&self, lineage: Option<Lineage>) -> bool {
+        let ours = self.lineage.get().or(lineage);
+        self.lineage.set(ours);
+        lineage.is_none() || lineage == ours
     }
 
     /// Starts a task that ends with the process at the latest.

@@ -11,7 +11,6 @@ use rand_chacha::ChaCha8Rng;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use super::caller::HEADER_BYTES;
 use super::journal::Journal;
 use super::link::{Link, Links};
 use super::net::Net;
@@ -21,7 +20,7 @@ use crate::core::durable::Record;
 use crate::core::env::{Env, Halt, Notice, RecordId, Time};
 use crate::core::id::{NodeId, SessionId};
 use crate::core::protocol::client::Response;
-use crate::core::protocol::peer::{self, MESSAGE_BYTES_MAX, Message};
+use crate::core::protocol::peer::{self, HEADER_BYTES, MESSAGE_BYTES_MAX, Message};
 
 /// Where the node's clock begins. Not at zero, which peers read as "never".
 const BEGINNING: Duration = Duration::from_secs(1);
@@ -130,7 +129,8 @@ impl<N: Net> World<N> {
             error!("not sending a message of {length} bytes: peers read {MESSAGE_BYTES_MAX}");
             return;
         }
-        self.frame[..HEADER_BYTES].copy_from_slice(&(length as u32).to_be_bytes());
+        let header = peer::header(&self.frame[HEADER_BYTES..]);
+        self.frame[..HEADER_BYTES].copy_from_slice(&header);
         if self.frame.len() <= COPIED_BYTES_MAX {
             for link in &self.targets {
                 link.send_copy(&self.frame);
@@ -191,9 +191,12 @@ impl<N: Net> Env for World<N> {
         match notice {
             // Told by the driver, with what an operator needs to know along with it.
             Notice::Ready => {}
-            Notice::Joined { .. } => info!("{notice}"),
+            Notice::Joined { .. } | Notice::MajorityBack => info!("{notice}"),
             Notice::Revoked { .. } => debug!("{notice}"),
-            Notice::Left | Notice::CannotLeave | Notice::BadSnapshot { .. } => warn!("{notice}"),
+            Notice::Left
+            | Notice::CannotLeave
+            | Notice::MajorityLost { .. }
+            | Notice::BadSnapshot { .. } => warn!("{notice}"),
         }
     }
 

@@ -30,6 +30,11 @@ impl Clock {
         }
     }
 
+    /// Its microseconds for each million of simulated ones.
+    pub fn pace_ppm(&self) -> u64 {
+        self.pace_ppm
+    }
+
     /// What the process takes this moment for.
     pub fn show(&self, now: Time) -> Time {
         let gone = u128::from(now.0.saturating_sub(self.since.0));

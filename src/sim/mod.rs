@@ -13,6 +13,7 @@
 //!   middle of a message; bits turned round; connects that are refused or hang ([`net`], [`world`]);
 //! * processes: death with loss of memory at any moment, also between two effects of a turn and
 //!   with records unsynced; a return under a fresh id on the same or another host; ends in order;
+//!   processes that are asked to leave, one or all after each other, and some killed meanwhile;
 //!   two processes under one address; standbys that come and go; pauses up to a minute, of one or
 //!   of a majority; slowness up to a thousandfold, inputs in groups of any size;
 //! * clocks: offset, drift up to a fifth that changes, jumps forward, sleep ([`clock`]);
@@ -33,7 +34,9 @@
 //! ([`check::acceptors`]); one entry is decided in a slot, by a durable majority of its members or
 //! because its owner gave it up, and commands take the revisions that they may
 //! ([`check::decisions`]); one configuration for each slot, one holder for each seat
-//! ([`check::configuration`]); equal state after equal slots ([`check::agreement`]); revisions and
+//! ([`check::configuration`]); who is gone is replaced in time where a majority and a standby are
+//! in touch ([`check::takeover`]), nobody is put out who is ([`check::evictions`]), and whoever is
+//! leaves nothing behind ([`check::remains`]); who is asked to leave ends in time; equal state after equal slots ([`check::agreement`]); revisions and
 //! slots never decrease ([`check::revisions`]); queues and tables stay within their bounds
 //! ([`check::bounds`]); no node halts or panics, each request is answered once.
 //!
@@ -49,8 +52,6 @@
 //! # What is not reached
 //!
 //! Recovery from disk, damaged disks, history bounded by bytes, more than one cluster (name service).
-//! Damage to a message of a peer that leaves it readable is counted and not handed
-//! in, since only the checksum of TCP protects from it.
 //!
 //! Sockets, framing and everything else of the production runtime: that is what [`turmoil`] runs.
 //!
@@ -69,6 +70,7 @@ pub mod clock;
 pub mod disk;
 pub mod fault;
 pub mod files;
+pub mod hearing;
 pub mod history;
 pub mod latency;
 pub mod machine;

@@ -29,6 +29,9 @@ pub struct Net {
     /// Attempts of each process to connect.
     dials: Vec<u64>,
     phase: Phase,
+    /// The longest that messages come late while the cluster is formed: it is formed on a network
+    /// on which a single late message does not look like a death.
+    pub forming_tail_max: Duration,
     lost: BTreeSet<Passage>,
     late: BTreeMap<Passage, u64>,
     twice: BTreeMap<Passage, u64>,
@@ -117,6 +120,7 @@ impl Net {
             links: Vec::new(),
             dials: Vec::new(),
             phase: Phase::Forming,
+            forming_tail_max: Duration::MAX,
             lost: troubles.lost.clone(),
             late: Troubles::by_passage(&troubles.late),
             twice: Troubles::by_passage(&troubles.twice),
@@ -221,6 +225,7 @@ impl Net {
 
     /// When a message of so many bytes that leaves at `leaves` arrives, if it does.
     pub fn transmit(&mut self, from: Pid, to: Pid, leaves: Time, bytes: usize) -> Arrivals {
+        let tail_max = self.tail_max();
         let params = &self.params;
         let link = &mut self.links[from][to];
         let number = link.sent;
@@ -249,7 +254,7 @@ impl Net {
         };
         let mut delays = link.delay.within(choice);
         let usual = params.usual_delay(&mut delays);
-        let tail = params.tail(&mut delays);
+        let tail = params.tail(&mut delays).min(tail_max);
         let late = tail.max(told(&self.late, &passage).unwrap_or_default());
         if late > Duration::ZERO {
             self.met.late.push(delayed(passage, late));
@@ -270,6 +275,14 @@ impl Net {
         Arrivals([Some(first), second])
     }
 
+    /// The longest that messages come late at the moment, unless told otherwise.
+    fn tail_max(&self) -> Duration {
+        match self.phase {
+            Phase::Forming => self.forming_tail_max,
+            Phase::Storm | Phase::Core => Duration::MAX,
+        }
+    }
+
     /// How long a process needs to connect to a host: there and back.
     pub fn dial(&mut self, from: Pid, host: HostId) -> Duration {
         let who = self.names[from];
@@ -282,7 +295,7 @@ impl Net {
         };
         let mut dice = self.chance.dice(What::Handshake, who).within(number);
         let usual = 2 * self.params.usual_delay(&mut dice);
-        let tail = 2 * self.params.tail(&mut dice);
+        let tail = 2 * self.params.tail(&mut dice).min(self.tail_max());
         let late = tail.max(told(&self.late, &passage).unwrap_or_default());
         if late > Duration::ZERO {
             self.met.late.push(delayed(passage, late));

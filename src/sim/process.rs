@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::chance::{Chance, Dice, What};
 use super::clock::Clock;
 use super::disk::Disk;
-use super::fault::Doom;
+use super::fault::{Doom, Farewell};
 use super::machine::Machine;
 use super::params::Params;
 use crate::core::durable::Record;
@@ -43,6 +43,8 @@ pub struct Process<M> {
     pub paused_until: Time,
     /// The death that awaits it at some point of what it does.
     pub doom: Option<Doom>,
+    /// When it was asked to end, and how.
+    pub leaving: Option<(Time, Farewell)>,
     /// How many times slower than usual it computes.
     pub slow: u64,
     /// When it wants to be woken, in its own time.
@@ -124,6 +126,7 @@ impl<M: Machine> Process<M> {
             busy_until: now,
             paused_until: now,
             doom: None,
+            leaving: None,
             slow: 1,
             wake: Time::NEVER,
             timer: Time::NEVER,

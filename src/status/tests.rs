@@ -154,9 +154,7 @@ fn silent_members_may_come_back_and_ended_ones_do_not() {
 fn an_address_that_another_process_has_means_that_the_first_one_has_ended() {
     let heard = [1, 2, 4];
     let mut new = report(4, 3, &heard);
-    for report in [&mut new] {
-        report.known[3].addr = addr(3);
-    }
+    new.known[3].addr = addr(3);
     let mut old = report(1, 3, &heard);
     old.known[3].addr = addr(3);
     let answers = [

@@ -12,15 +12,19 @@
 
 #![allow(dead_code, reason = "each test uses what it needs")]
 
+#[path = "../processes/port.rs"]
+mod port;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use regex::Regex;
+
+use port::free_port;
 
 /// The port that the documents use.
 const PORT: &str = "8046";
@@ -79,7 +83,7 @@ pub fn play(document: &str, headings: &[&str]) {
 
 /// As [`play`], in a shell that is started with this command.
 pub fn play_in(shell: &[&str], document: &str, headings: &[&str]) {
-    let port = free_port();
+    let port = free_port().to_string();
     let mut shell = Shell::start(shell, &headings.join(" "), &port);
     let mut names = Names::default();
     let mut watches = Vec::new();
@@ -114,12 +118,6 @@ fn listening(command: &str) -> Option<&str> {
     let (before, flags) = command.split_once(" -l ")?;
     let is_server = before.split(' ').any(|word| word == "doozerd");
     is_server.then(|| flags.split(' ').next()).flatten()
-}
-
-fn free_port() -> String {
-    let socket = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let addr = socket.local_addr().expect("it is bound");
-    addr.port().to_string()
 }
 
 /// A reader waits for a moment too, before the next line is typed.

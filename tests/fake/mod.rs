@@ -330,6 +330,7 @@ fn answer(cluster: &Cluster, request: &Request, verb: Verb) -> Response {
         },
         Verb::Access => base,
         Verb::Status => refuse(ErrorCode::UnknownVerb),
+        Verb::Recover => refuse(ErrorCode::UnknownVerb),
         Verb::Getdir => match names().get(offset) {
             _ if file.is_some() => refuse(ErrorCode::Notdir),
             None if names().is_empty() => refuse(ErrorCode::Noent),

@@ -2,12 +2,15 @@
 
 #![allow(dead_code, reason = "each test uses what it needs")]
 
-use std::net::TcpListener;
+mod port;
+
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use doozer::client::{Address, Change, Client, Condition, Options, Uri};
 use rustix::process::{Pid, Signal, kill_process};
+
+pub use port::free_port;
 
 /// A server that is stopped when it goes out of scope.
 pub struct Server {
@@ -128,10 +131,4 @@ pub async fn guide_cluster(arguments: &[&str]) -> Vec<Server> {
     }
     roles.sort_by_key(|(is_slave, _)| *is_slave);
     roles.into_iter().map(|(_, server)| server).collect()
-}
-
-/// A port that is free on the loopback addresses, most likely.
-pub fn free_port() -> u16 {
-    let socket = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    socket.local_addr().expect("it is bound").port()
 }

@@ -179,6 +179,20 @@ pub enum Command {
     /// Succeeds when a majority of the members has agreed on it.
     #[command(after_help = "Example:\n  doozer nop && echo writable")]
     Nop,
+    /// Make a new cluster of one process, when the majority of the members is lost for good
+    ///
+    /// The process of -a becomes the only member of a new generation of the cluster, with everything
+    /// that it knows. Says what that comes to, and asks. The others can never come back with what
+    /// they know: they have to be started again, as standbys.
+    #[command(after_help = "Example:\n  doozer -a 10.0.0.3:8046 recover")]
+    Recover {
+        /// Do it although a majority is heard, or another process knows more
+        #[arg(long)]
+        force: bool,
+        /// Do it without asking
+        #[arg(long)]
+        yes: bool,
+    },
     /// Print the current revision
     #[command(after_help = "Example:\n  doozer watch -r \"$(doozer rev)\" '/app/**'")]
     Rev,

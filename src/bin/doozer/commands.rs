@@ -1,6 +1,6 @@
 //! What each command does.
 
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -65,6 +65,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             force,
         } => member::run(&client, flags, action, what, force).await,
         Command::Nop => Ok(client.nop().await?),
+        Command::Recover { force, yes } => recover(&client, flags, force, yes).await,
         Command::Rev => {
             let rev = client.rev().await?;
             match json {
@@ -124,6 +125,31 @@ async fn connect(flags: &Flags) -> Result<Client, Failure> {
         true => client.local(true),
         false => client,
     })
+}
+
+/// Tells what a recovery comes to, asks, and does it.
+async fn recover(client: &Client, flags: &Flags, force: bool, yes: bool) -> Result<(), Failure> {
+    let addresses = uri(flags)?.addresses;
+    let [addr] = addresses.as_slice() else {
+        let text = "recover is about one process: give its address alone, with -a HOST:PORT";
+        return Err(Failure::Message(text.to_owned()));
+    };
+    let plan = client.recover(force, false).await?;
+    if !yes {
+        eprint!("{plan}");
+        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+            let text = "nobody is there to be asked: to do this, give --yes";
+            return Err(Failure::Message(text.to_owned()));
+        }
+        eprint!("Make a new cluster of {addr}? Type yes: ");
+        let mut answer = String::new();
+        let read = io::stdin().read_line(&mut answer);
+        read.map_err(|error| Failure::Message(format!("cannot read the answer: {error}")))?;
+        if answer.trim() != "yes" {
+            return Err(Failure::Message("nothing was done".to_owned()));
+        }
+    }
+    output::text(&client.recover(force, true).await?)
 }
 
 /// An empty variable is as good as none.

@@ -8,8 +8,9 @@ use doozer::core::limits::Limits;
 
 /// A consistent store for small amounts of extremely important data.
 ///
-/// Without -a the process founds a cluster of its own; with -a it attaches to one, follows it, and
-/// takes the next vacant membership slot.
+/// Without -a and -b the process founds a cluster of its own; with -a it attaches to one, follows it,
+/// and takes the next vacant membership slot; with -b it looks its cluster up, and founds it if it is
+/// nowhere.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "doozerd",
@@ -19,8 +20,8 @@ use doozer::core::limits::Limits;
     max_term_width = 100
 )]
 pub struct Flags {
-    /// Address to listen on, for clients and other nodes. It is also the node's identity, so it
-    /// has to be one that they can reach
+    /// Address to listen on, for clients and other nodes. It has to be one that they can reach,
+    /// unless --advertise gives another
     #[arg(
         short = 'l',
         long = "listen",
@@ -30,12 +31,18 @@ pub struct Flags {
     )]
     pub listen: String,
 
+    /// Address that clients and other nodes reach this one at, where it is not that of -l: behind
+    /// a forwarded port, in a container
+    #[arg(long, value_name = "ADDR")]
+    pub advertise: Option<String>,
+
     /// Attach to the cluster of the process at this address, member or not. May be given several
     /// times; all are tried, and one is enough
     #[arg(short = 'a', long = "attach", alias = "a", value_name = "ADDR")]
     pub attach: Vec<String>,
 
-    /// Name service to find the cluster with, as a doozer URI. Not available yet
+    /// Name service to find the cluster with, as a doozer URI: another cluster, which the members of
+    /// this one are registered with. Where -a is given too, that is tried first
     #[arg(
         short = 'b',
         long = "boot",
@@ -153,6 +160,8 @@ Examples:
   doozerd -l 10.0.0.2:8046 -c prod -a 10.0.0.1:8046
       another one, a standby; it becomes a member when there is an empty file in /ctl/cal, such
       as after: doozer -a 10.0.0.1:8046 add /ctl/cal/1 </dev/null
+  doozerd -l 10.0.0.2:8046 -c prod -b 'doozer:?ca=10.9.0.1:8046&ca=10.9.0.2:8046'
+      either of these, whichever it turns out to be: another cluster tells where \"prod\" is
 
 Environment:
   DOOZER_RWSECRET  secret that grants everything; the same for all processes of a cluster
@@ -249,7 +258,7 @@ mod tests {
         assert_eq!(flags.max_value, limits.value_bytes_max);
         assert_eq!(flags.max_frame, limits.frame_bytes_max);
         assert_eq!(flags.max_path, limits.path_bytes_max);
-        assert!(flags.attach.is_empty() && flags.web.is_none());
+        assert!(flags.attach.is_empty() && flags.web.is_none() && flags.advertise.is_none());
     }
 
     #[test]

@@ -11,17 +11,17 @@
 
 mod files;
 mod flags;
+mod life;
+mod names;
 mod setup;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use doozer::core::env::Halt;
-use doozer::runtime::{Options, ServeError, Server, TokioNet};
+use doozer::runtime::{Options, ServeError};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -64,10 +64,11 @@ fn start_log(filter: &str) -> anyhow::Result<()> {
 
 fn run(flags: &Flags) -> anyhow::Result<()> {
     let options = prepare(flags)?;
+    let names = setup::name_service(flags, &options)?;
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
-    runtime.block_on(serve(options))
+    runtime.block_on(life::serve(options, names))
 }
 
 fn prepare(flags: &Flags) -> anyhow::Result<Options> {
@@ -98,62 +99,6 @@ fn make_room(options: &mut Options) {
         );
     }
     options.node.limits.connections_max = allowed;
-}
-
-/// Serves until a signal asks to stop. Whoever was put out of its cluster joins again, as another.
-async fn serve(mut options: Options) -> anyhow::Result<()> {
-    let mut signals = Signals {
-        terminate: signal(SignalKind::terminate())?,
-        interrupt: signal(SignalKind::interrupt())?,
-    };
-    loop {
-        match serve_once(options.clone(), &mut signals).await {
-            Err(ServeError::Halted(Halt::Evicted { members })) => {
-                info!("joining again as a standby, under another id");
-                options = setup::anew(options, members, &entropy()?);
-            }
-            ended => return Ok(ended?),
-        }
-    }
-}
-
-/// Serves until a signal asks to stop. The node leaves its cluster then; a second signal does not
-/// wait for that, nor for answers to be written.
-async fn serve_once(options: Options, signals: &mut Signals) -> Result<(), ServeError> {
-    let server = tokio::select! {
-        biased; // a signal ends a start that takes long
-        () = signals.any() => return Ok(()),
-        server = Server::start::<TokioNet>(options) => server?,
-    };
-    let stopper = server.stopper();
-    let stop = async {
-        signals.any().await;
-        info!("leaving the cluster");
-        stopper.leave();
-        signals.any().await;
-    };
-    tokio::select! {
-        biased; // the end of the process first
-        ended = server.run() => ended,
-        () = stop => Ok(()),
-    }
-}
-
-/// The signals that ask to stop.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    /// Waits for either.
-    async fn any(&mut self) {
-        tokio::select! {
-            biased; // whichever: both mean the same
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }
 
 /// Random values for a process that starts.

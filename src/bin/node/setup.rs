@@ -1,16 +1,19 @@
 //! From flags and environment to what the runtime is started with.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
+use doozer::client::{Address, Uri, UriError};
 use doozer::core::id::NodeId;
 use doozer::core::limits::Limits;
 use doozer::core::node::{Config, Start, Tuning};
 use doozer::core::protocol::peer::handshake::SECRET_BYTES_MAX;
+use doozer::core::state::State;
 use doozer::core::store::Path;
 use doozer::runtime::Options;
 
 use crate::flags::{Flags, Reads};
+use crate::names::NameService;
 
 /// Why a process cannot be started as it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +46,36 @@ pub enum SetupError {
     /// `-l` is an address of every machine.
     #[error(
         "-l {addr}: others know this node by its address and could not reach it by that one; give \
-         an address of this machine"
+         an address of this machine, or the one that they can reach with --advertise"
     )]
     Wildcard {
+        /// What it was given.
+        addr: String,
+    },
+    /// The name service is no URI.
+    #[error("-b (or DOOZER_BOOT_URI): {0}")]
+    NameServiceUri(#[from] UriError),
+    /// The name service is itself to be looked up.
+    #[error(
+        "-b (or DOOZER_BOOT_URI): a name service is found by its addresses, such as \
+         -b doozer:?ca=10.0.0.1:8046"
+    )]
+    NameServiceAddress,
+    /// Others would look for this process on their own machines.
+    #[error(
+        "-l {addr}: an address of this machine alone, and the name service is on another one; give \
+         an address that others can reach, or name it with --advertise"
+    )]
+    Loopback {
+        /// What it was given.
+        addr: SocketAddr,
+    },
+    /// Nobody could connect to the advertised address.
+    #[error(
+        "--advertise {addr}: others could not reach this node by that address; give the host and \
+         port that they connect to"
+    )]
+    Unreachable {
         /// What it was given.
         addr: String,
     },
@@ -117,6 +147,50 @@ pub fn anew(options: Options, members: Vec<String>, entropy: &Entropy) -> Option
     }
 }
 
+/// How a process starts again that makes a new cluster of what it remembers of the old one: under
+/// another id, at the same address.
+pub fn recovered(options: Options, state: Box<State>, entropy: &Entropy) -> Options {
+    let survivor = options.node.id;
+    let anew = anew(options, Vec::new(), entropy);
+    Options {
+        node: Config {
+            start: Start::Recover { survivor, state },
+            ..anew.node
+        },
+        attach: Vec::new(),
+        ..anew
+    }
+}
+
+/// Where the cluster is to be looked up, if anywhere.
+pub fn name_service(flags: &Flags, options: &Options) -> Result<Option<NameService>, SetupError> {
+    let Some(text) = flags.boot.as_ref().filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let uri: Uri = text.parse()?;
+    if uri.addresses.is_empty() {
+        return Err(SetupError::NameServiceAddress);
+    }
+    let addr = options.listen;
+    let is_hidden = options.advertise.is_some();
+    if addr.ip().is_loopback() && !is_hidden && !uri.addresses.iter().any(is_loopback) {
+        return Err(SetupError::Loopback { addr });
+    }
+    let cluster = options.cluster.clone();
+    Ok(Some(NameService::new(
+        uri,
+        cluster,
+        &options.node.rw_secret,
+    )))
+}
+
+fn is_loopback(addr: &Address) -> bool {
+    let host = addr.as_str().rsplit_once(':').map_or("", |(host, _)| host);
+    let host = host.trim_matches(['[', ']']);
+    let ip = host.parse::<IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
 /// Checks what was asked for.
 pub fn options(
     flags: &Flags,
@@ -125,7 +199,10 @@ pub fn options(
     entropy: &Entropy,
 ) -> Result<Options, SetupError> {
     check_available(flags)?;
-    let listen = listen_addr(&flags.listen)?;
+    let listen = listen_addr(&flags.listen, flags.advertise.is_some())?;
+    if let Some(addr) = &flags.advertise {
+        check_advertised(addr)?;
+    }
     for addr in &flags.attach {
         check_port("-a", addr)?;
     }
@@ -161,6 +238,7 @@ pub fn options(
         },
         cluster,
         listen,
+        advertise: flags.advertise.clone(),
         attach: flags.attach.clone(),
         entropy: entropy.seed,
     })
@@ -184,10 +262,6 @@ pub fn secrets_warning(secrets: &Secrets) -> Option<&'static str> {
 fn check_available(flags: &Flags) -> Result<(), SetupError> {
     let is_web_asked_for = |word: &String| !BOOLEANS.contains(&word.as_str());
     let missing = [
-        (
-            "-b (or DOOZER_BOOT_URI)",
-            flags.boot.as_ref().is_some_and(|uri| !uri.is_empty()),
-        ),
         ("-w ADDR", flags.web.as_ref().is_some_and(is_web_asked_for)),
         ("-tlscert", flags.tlscert.is_some()),
         ("-tlskey", flags.tlskey.is_some()),
@@ -198,14 +272,21 @@ fn check_available(flags: &Flags) -> Result<(), SetupError> {
     }
 }
 
-fn listen_addr(addr: &str) -> Result<SocketAddr, SetupError> {
+/// Where to listen. An address of every machine will do only where another is advertised.
+fn listen_addr(addr: &str, is_hidden: bool) -> Result<SocketAddr, SetupError> {
     if addr.is_empty() {
         return Err(SetupError::NoAddress);
     }
     check_port("-l", addr)?;
-    let addr = addr.to_owned();
+    let addr = match addr.strip_prefix(':') {
+        // The original takes an empty host for every address of the machine.
+        Some(port) => format!("0.0.0.0:{port}"),
+        None => addr.to_owned(),
+    };
     match addr.to_socket_addrs().map(|mut addrs| addrs.next()) {
-        Ok(Some(resolved)) if resolved.ip().is_unspecified() => Err(SetupError::Wildcard { addr }),
+        Ok(Some(resolved)) if resolved.ip().is_unspecified() && !is_hidden => {
+            Err(SetupError::Wildcard { addr })
+        }
         Ok(Some(resolved)) => Ok(resolved),
         Ok(None) => Err(SetupError::Unresolved {
             addr,
@@ -215,16 +296,25 @@ fn listen_addr(addr: &str) -> Result<SocketAddr, SetupError> {
     }
 }
 
+/// An advertised address is dialled by others, and written where clients look for it.
+fn check_advertised(addr: &str) -> Result<(), SetupError> {
+    check_port("--advertise", addr)?;
+    let is_reachable = match addr.parse::<SocketAddr>() {
+        Ok(parsed) => !parsed.ip().is_unspecified() && parsed.port() != 0,
+        Err(_) => !addr.starts_with(':') && !addr.ends_with(":0"),
+    };
+    if is_reachable {
+        Ok(())
+    } else {
+        Err(SetupError::Unreachable {
+            addr: addr.to_owned(),
+        })
+    }
+}
+
 fn check_port(flag: &'static str, addr: &str) -> Result<(), SetupError> {
     match addr.rsplit_once(':') {
-        Some((host, port)) if port.parse::<u16>().is_ok() => {
-            // The original takes an empty host for every address of the machine.
-            if host.is_empty() && flag == "-l" {
-                let addr = addr.to_owned();
-                return Err(SetupError::Wildcard { addr });
-            }
-            Ok(())
-        }
+        Some((_, port)) if port.parse::<u16>().is_ok() => Ok(()),
         _ => Err(SetupError::NoPort {
             flag,
             addr: addr.to_owned(),
@@ -280,7 +370,10 @@ mod tests {
             id: [1, 2],
             seed: 3,
         };
-        options(&flags, secrets, "host".into(), &entropy).map_err(|error| error.to_string())
+        let options = options(&flags, secrets, "host".into(), &entropy);
+        let options = options.map_err(|error| error.to_string())?;
+        name_service(&flags, &options).map_err(|error| error.to_string())?;
+        Ok(options)
     }
 
     #[test]
@@ -297,6 +390,13 @@ mod tests {
             (Start::Join, "foo".into())
         );
         assert_eq!(joiner.attach, ["h:1", "g:2"]);
+        for service in [
+            "localhost:8046",
+            "[::1]:8046",
+            "doozer:?ca=10.0.0.1&ca=127.1.1.1",
+        ] {
+            assert!(setup(&format!("-b {service}")).is_ok(), "{service}");
+        }
     }
 
     #[test]
@@ -306,15 +406,18 @@ mod tests {
             ("-l 0.0.0.0:8046", "give an address of this machine"),
             ("-l [::]:8046", "give an address of this machine"),
             ("-l :8046", "give an address of this machine"),
+            ("--advertise h", "--advertise h: not an"),
+            ("--advertise 0.0.0.0:1", "could not reach this node"),
+            ("--advertise :8046", "could not reach this node"),
+            ("--advertise h:0", "could not reach this node"),
             ("-l 127.0.0.1", "not an address with a port"),
             ("-l 127.0.0.1:66000", "not an address with a port"),
             ("-a somewhere", "-a somewhere: not an address"),
             ("-c a/b", "name of a cluster"),
             ("-c=", "name of a cluster"),
-            (
-                "-b doozer:?cn=a",
-                "-b (or DOOZER_BOOT_URI) is not available yet",
-            ),
+            ("-b doozer:?cn=a", "is found by its addresses"),
+            ("-b doozer:?", "-b (or DOOZER_BOOT_URI): invalid uri"),
+            ("-b 10.0.0.1:8046", "and the name service is on another"),
             ("-w 127.0.0.1:8000", "-w ADDR is not available yet"),
             ("-tlscert c", "-tlscert is not available yet"),
             ("-tlskey k", "-tlskey is not available yet"),
@@ -323,6 +426,15 @@ mod tests {
             let error = setup(line).map(|_| ()).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");
             assert!(!error.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn who_advertises_another_address_may_listen_on_all() {
+        for line in ["-l 0.0.0.0:8046", "-l :8046", "-l [::]:8046"] {
+            let options = setup(&format!("{line} --advertise db1.example:9000")).unwrap();
+            assert!(options.listen.ip().is_unspecified());
+            assert_eq!(options.advertise.as_deref(), Some("db1.example:9000"));
         }
     }
 

@@ -306,11 +306,18 @@ impl Backlog {
         self.queues.get(&origin).map_or(0, |queue| queue.ops.len())
     }
 
-    /// Drops commands that wait for their predecessors, of origins that are gone: nobody else will
-    /// bring those, and an origin that comes back hands everything in again.
-    pub fn forget_held(&mut self, is_gone: impl Fn(NodeId) -> bool) {
-        self.queues
-            .retain(|origin, queue| !queue.is_held || !is_gone(*origin));
+    /// Drops commands of origins that are gone, as far as nothing will ever become of them here:
+    /// those that wait for their predecessors, which nobody else will bring, and all of them in a
+    /// process, `me`, that owns nothing. An origin that comes back hands everything in again.
+    pub fn forget_gone(&mut self, me: NodeId, is_owner: bool, is_gone: impl Fn(NodeId) -> bool) {
+        let before = self.queues.len();
+        self.queues.retain(|origin, queue| {
+            let is_stuck = *origin != me && (queue.is_held || !is_owner);
+            !is_stuck || !is_gone(*origin)
+        });
+        if self.queues.len() < before {
+            self.unsent = self.queues.values().map(Queue::unsent).sum();
+        }
     }
 
     fn drop_origin(&mut self, origin: NodeId) {
@@ -486,14 +493,26 @@ mod tests {
         let mut backlog = Backlog::default();
         backlog.forwarded(run(id(2), 8, 2), Seq(5));
         backlog.forwarded(run(id(3), 1, 2), Seq(0));
-        backlog.forget_held(|_| false);
+        backlog.forget_gone(id(1), true, |_| false);
         assert!(backlog.waits_for(id(2)));
-        backlog.forget_held(|_| true);
+        backlog.forget_gone(id(1), true, |_| true);
         assert!(!backlog.waits_for(id(2)) && backlog.waits_for(id(3)));
         assert_eq!(
             backlog.take(ALL).map(|b| b.runs),
             Some(vec![run(id(3), 1, 2)])
         );
+    }
+
+    #[test]
+    fn who_owns_nothing_drops_all_commands_of_an_origin_that_is_gone() {
+        let mut backlog = Backlog::default();
+        backlog.push(id(1), Seq(1), Op::Void);
+        backlog.forwarded(run(id(2), 1, 2), Seq(0));
+        backlog.forwarded(run(id(3), 1, 2), Seq(0));
+        backlog.forget_gone(id(1), false, |origin| origin != id(3));
+        let left: Vec<NodeId> = backlog.origins().collect();
+        assert_eq!(left, [id(1), id(3)]);
+        assert_eq!(backlog.unsent, 3);
     }
 
     #[test]

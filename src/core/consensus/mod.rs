@@ -96,6 +96,8 @@ pub struct Consensus {
 
     stall: Option<Stall>,
     revocation: Option<Revocation>,
+    /// Whose slots this member began to take over last, and when.
+    revoked_last: Option<(NodeId, Time)>,
     reader: Reader,
     retained: Retained,
     catch_up: catch_up::CatchUp,
@@ -147,6 +149,7 @@ impl Consensus {
             acted_at: None,
             stall: None,
             revocation: None,
+            revoked_last: None,
             reader: Reader::default(),
             retained: Retained::new(applied, retained_slots_max),
             catch_up: catch_up::CatchUp::default(),
@@ -218,7 +221,8 @@ impl Consensus {
         }
     }
 
-    /// The owners whose slots this member has taken over since the last call.
+    /// The owners whose slots this member has taken over since the last call, once for each time
+    /// that a majority has found such slots open.
     pub fn take_revoked(&mut self) -> Vec<NodeId> {
         std::mem::take(&mut self.revoked)
     }
@@ -269,7 +273,9 @@ impl Consensus {
 
     /// Does what time asks for.
     pub fn tick(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
-        self.backlog.forget_held(|id| peers.is_silent(id, now));
+        let (me, is_owner) = (self.me, self.is_owner());
+        self.backlog
+            .forget_gone(me, is_owner, |id| peers.is_silent(id, now));
         self.retransmit(now, env);
         self.repeat_questions(now, env);
         self.check_stall(now, peers, env);
@@ -288,6 +294,25 @@ impl Consensus {
         .into_iter()
         .min()
         .expect("the list is not empty")
+    }
+
+    /// What this node knows of the slots after the last applied one, without a gap: the outcome,
+    /// else the entry that it has accepted, which may be the outcome, else nothing, which is Skip.
+    pub fn remains(&self) -> Vec<(Slot, Entry)> {
+        let first = self.window.first();
+        let known = (0..self.window.len() as u64).map(|n| {
+            let slot = self.window.get(first.plus(n))?;
+            let accepted = slot.accepted.as_ref().map(|(_, entry)| entry);
+            slot.decided.as_ref().or(accepted).cloned()
+        });
+        let mut entries: Vec<Option<Entry>> = known.collect();
+        while entries.last().is_some_and(Option::is_none) {
+            entries.pop();
+        }
+        let entries = entries.into_iter().enumerate();
+        entries
+            .map(|(n, entry)| (first.plus(n as u64), entry.unwrap_or(Entry::Skip)))
+            .collect()
     }
 
     /// The digest after a slot that was applied lately.

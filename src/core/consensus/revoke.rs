@@ -18,6 +18,10 @@ use crate::core::protocol::peer::{Message, Promised};
 /// unless the members are further apart than that.
 const PATIENCE_MAX: Duration = Duration::from_secs(4);
 
+/// How often in a row somebody who knows the outcome of a slot is asked for it, before the slot is
+/// taken over nevertheless: that one may be heard and not hear.
+const SPARED_MAX: u32 = 3;
+
 /// Round trips of a revocation, one lost message forgiven: before as much time has passed, another
 /// attempt would only get in the way of the first.
 const ROUND_TRIPS: u32 = 3;
@@ -35,12 +39,20 @@ pub(super) struct Stall {
     patience: Duration,
     /// Whether others have been asked for the outcome.
     asked: bool,
+    /// How often others were asked in place of a revocation.
+    spared: u32,
+    /// Whether the wait began anew because this member stood still itself.
+    excused: bool,
 }
 
 /// A revocation by this member.
 #[derive(Clone, Debug)]
 pub(super) struct Revocation {
     ballot: Ballot,
+    /// Whose slots it takes over.
+    owner: NodeId,
+    /// Whether a majority has found one of them open.
+    justified: bool,
     slots: BTreeMap<Slot, Answers>,
 }
 
@@ -87,6 +99,8 @@ impl Consensus {
                 since: now,
                 patience,
                 asked: false,
+                spared: 0,
+                excused: false,
             });
         }
         let far = self.far(peers);
@@ -100,7 +114,18 @@ impl Consensus {
         stall.patience = stall.patience.min(patience_max);
         // Compared as points in time, as the deadline is: a span may hold a part of a microsecond,
         // and what is due at the deadline must be done then.
-        if now >= stall.since + stall.patience {
+        if now < stall.since + stall.patience {
+            if now >= stall.since + stall.patience / 2 && !stall.asked {
+                stall.asked = true;
+                self.ask_somebody(now, peers, env);
+            }
+        } else if stall.spared < SPARED_MAX && is_known(slot, peers, now) {
+            // A member that is behind would only get in the way of the others.
+            sometimes!(RevocationSpared);
+            stall.spared += 1;
+            stall.since = now;
+            self.ask_somebody(now, peers, env);
+        } else {
             let patience = (stall.patience * 2)
                 .min(PATIENCE_MAX)
                 .max(far * ROUND_TRIPS);
@@ -108,11 +133,20 @@ impl Consensus {
             let jitter = env.random() % (patience.as_micros() as u64).max(1);
             stall.since = now;
             stall.patience = patience + Duration::from_micros(jitter);
-            stall.asked = false;
+            (stall.asked, stall.spared) = (false, 0);
             self.revoke(now, peers, env);
-        } else if now >= stall.since + stall.patience / 2 && !stall.asked {
-            stall.asked = true;
-            self.ask_somebody(now, peers, env);
+        }
+    }
+
+    /// This member stood still, and may have heard nothing for that reason: what it waits for gets
+    /// its time once more.
+    pub fn excuse(&mut self, now: Time) {
+        if let Some(stall) = &mut self.stall
+            && !stall.excused
+        {
+            sometimes!(OwnerExcused);
+            stall.excused = true;
+            stall.since = now;
         }
     }
 
@@ -180,10 +214,15 @@ impl Consensus {
         }
         let coming = Slot(self.epochs.latest().start.0 - 1);
         let mut last = self.seen.max(coming).max(first);
-        if owner != self.me && peers.is_silent(owner, now) {
+        let is_unheard = |since| peers.get(owner).is_none_or(|peer| peer.heard <= since);
+        let revoked = self.revoked_last;
+        let is_again = revoked.is_some_and(|(id, at)| id == owner && is_unheard(at));
+        if owner != self.me && (is_again || peers.is_silent(owner, now)) {
             // It will miss its later turns, too.
+            sometimes!(UnheardTwice, is_again && !peers.is_silent(owner, now));
             last = self.window.last();
         }
+        self.revoked_last = Some((owner, now));
         last = last.min(self.window.last());
         let mut slots = Vec::new();
         let mut slot = first;
@@ -224,9 +263,10 @@ impl Consensus {
             .collect();
         self.revocation = Some(Revocation {
             ballot,
+            owner,
+            justified: false,
             slots: answers,
         });
-        self.revoked.push(owner);
         env.notice(Notice::Revoked {
             owner,
             slots: slots.len(),
@@ -294,6 +334,10 @@ impl Consensus {
                 entries.push((slot, adopted.unwrap_or(Entry::Skip)));
             }
         }
+        if !entries.is_empty() && !revocation.justified {
+            revocation.justified = true;
+            self.revoked.push(revocation.owner);
+        }
         self.revocation = Some(revocation);
         if let (Some((first, _)), Some((last, _))) = (entries.first(), entries.last()) {
             let others = self.others(*first, *last);
@@ -327,4 +371,10 @@ impl Consensus {
             stall.patience = stall.patience.min(far + Duration::from_micros(jitter));
         }
     }
+}
+
+/// Whether somebody who is heard has applied a slot.
+fn is_known(slot: Slot, peers: &Peers, now: Time) -> bool {
+    let mut others = peers.iter();
+    others.any(|(_, peer)| peer.applied >= slot && !peer.is_silent(now))
 }

@@ -203,6 +203,26 @@ mutants! {
         ClaimTakesTaken,
         /// A claim that comes to nothing is not repeated.
         ClaimsOnce,
+        /// Who lags behind claims vacant slots.
+        ClaimsBehind,
+        /// The slot of who is put out goes to any standby, however far it lags behind.
+        SuccessorLags,
+    }
+    "evictions" {
+        /// A member puts out whom it does not hear, whatever the others hear.
+        EvictsOnOneWord,
+        /// Nobody is put out.
+        NeverEvicts,
+        /// Who is put out keeps its slot.
+        EvictedKeepSeats,
+        /// Who is put out leaves its files behind.
+        EvictedLeaveFiles,
+        /// Who was put out goes on to write its files.
+        EvictedWriteOn,
+        /// An eviction is not taken back when its victim is heard again.
+        EvictionKept,
+        /// Who is asked to leave waits until it has given its slot up, however long that takes.
+        LeavesWhenItCan,
     }
     "liveness" {
         /// A proposal is never sent again.
@@ -225,6 +245,8 @@ mutants! {
         CodecLosesAccepted,
         /// Of the slot that entries begin with, only the lowest eight bits arrive.
         CodecCutsSlots,
+        /// A message that was damaged on its way is read like any other.
+        ChecksumIgnored,
         /// Of a client's tag, only the lowest eight bits come back.
         TagCut,
     }

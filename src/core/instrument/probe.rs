@@ -115,6 +115,12 @@ probes! {
     RevokerOvertaken,
     /// A revocation is given up, as an acceptor has promised a higher ballot.
     RevocationRejected,
+    /// Nothing was heard of an owner since its slots were taken over before.
+    UnheardTwice,
+    /// Somebody who knows the outcome is asked for it, and no slot is taken over.
+    RevocationSpared,
+    /// An owner gets its time once more, as this member stood still itself.
+    OwnerExcused,
     /// A revoker has proposed in the stalled slot, and begins again.
     RevocationRetried,
     /// An owner takes over its own slots that it has not used.
@@ -229,6 +235,10 @@ probes! {
     OthersExcused,
     /// A busy member stays out of the owners, as it is too far from them.
     TooFarToOwn,
+    /// An owner is so far away that the others wait for it only.
+    OwnerTooFar,
+    /// A member is too far behind to judge owners, or to become one, though it is busy.
+    BehindAndSilent,
     /// A round trip takes longer than any owner is waited for.
     RoundTripAboveCeiling,
     /// A round trip is measured that nobody believes.
@@ -315,8 +325,14 @@ probes! {
     DiesBeforeReady,
     /// A process dies while messages wait for its disk.
     DiesWithUnsynced,
+    /// What a process wrote about itself is applied after it was put out.
+    GhostWriteIgnored,
     /// A process dies with inputs that it has not handled.
     DiesWithFullInbox,
+    /// A process that was asked to end is killed before it has.
+    KilledWhileLeaving,
+    /// A process that was asked to end has done so.
+    LeavesAsAsked,
     /// A process is spared, as its death would cost a majority.
     CrashWouldCostMajority,
     /// A process is paused for longer than a silent member keeps its slot.

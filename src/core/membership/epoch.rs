@@ -100,8 +100,13 @@ pub struct Epochs {
 impl Epochs {
     /// The first configuration of a cluster.
     pub fn founded_by(member: NodeId) -> Epochs {
+        Epochs::of(member, Slot(1))
+    }
+
+    /// The configuration of one member alone, from this slot on.
+    pub fn of(member: NodeId, start: Slot) -> Epochs {
         Epochs {
-            list: vec![Epoch::new(Slot(1), vec![member], vec![member])],
+            list: vec![Epoch::new(start, vec![member], vec![member])],
         }
     }
 

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use super::epoch::Epoch;
 use super::peers::{BEAT, Peers};
+use crate::core::consensus::Slot;
 use crate::core::env::Time;
 use crate::core::id::NodeId;
-use crate::core::instrument::sometimes;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::log::Op;
 use crate::core::protocol::peer::Silence;
 use crate::core::state::State;
@@ -100,24 +101,20 @@ impl Eviction {
         }
     }
 
-    /// Somebody who is gone, if there is one, and the command that takes it out.
+    /// The command that takes somebody out who is gone, if there is one.
     pub fn propose(
         &mut self,
         now: Time,
         state: &State,
         peers: &Peers,
         evidence: &Evidence,
-    ) -> Option<(NodeId, Op)> {
+    ) -> Option<Op> {
         let latest = state.epochs().latest();
-        if now < self.due || !latest.has(self.me) {
+        if now < self.due || !latest.has(self.me) || planted!(NeverEvicts) {
             return None;
         }
         self.due = now + BEAT;
-        let is_gone = |id: &NodeId| {
-            *id != self.me
-                && peers.silence(*id, now) >= self.timeout
-                && evidence.is_agreed(self.me, *id, self.timeout, latest, peers, now)
-        };
+        let is_gone = |id: &NodeId| self.is_gone(*id, now, state, peers, evidence);
         // One change of membership comes after the other.
         let is_settled = latest.start <= state.applied().next();
         let id = state
@@ -136,22 +133,66 @@ impl Eviction {
         sometimes!(MemberEvicted, latest.has(id));
         sometimes!(SeatHandedOver, latest.has(id) && successor.is_some());
         sometimes!(StandbyEvicted, !latest.has(id));
-        Some((id, Op::Unseat { id, successor }))
+        Some(Op::Unseat { id, successor })
+    }
+
+    /// Whether what was proposed is still right: it may have waited for a majority, and meanwhile the
+    /// one that was gone may be back, or the one that was ready be left behind.
+    pub fn holds(
+        &self,
+        op: &Op,
+        now: Time,
+        state: &State,
+        peers: &Peers,
+        evidence: &Evidence,
+    ) -> bool {
+        let Op::Unseat { id, successor } = op else {
+            return true;
+        };
+        let is_ready = |id: NodeId| is_ready(id, state, peers, now);
+        planted!(EvictionKept)
+            || (self.is_gone(*id, now, state, peers, evidence) && successor.is_none_or(is_ready))
+    }
+
+    fn is_gone(
+        &self,
+        id: NodeId,
+        now: Time,
+        state: &State,
+        peers: &Peers,
+        evidence: &Evidence,
+    ) -> bool {
+        let latest = state.epochs().latest();
+        id != self.me
+            && peers.silence(id, now) >= self.timeout
+            && (planted!(EvictsOnOneWord)
+                || evidence.is_agreed(self.me, id, self.timeout, latest, peers, now))
     }
 }
 
 /// The standby that would take a slot over with the least delay: one that is heard and has applied
 /// nearly everything, the furthest first.
 pub fn best_standby(state: &State, peers: &Peers, now: Time) -> Option<NodeId> {
-    let holders = state.slot_holders();
-    let standbys = state.processes().into_iter().filter_map(|id| {
+    let processes = state.processes().into_iter();
+    let ready = processes.filter(|id| is_ready(*id, state, peers, now));
+    let best = ready.filter_map(|id| {
         let peer = peers.get(id)?;
-        let is_ready = !holders.contains(&id)
-            && !state.epochs().latest().has(id)
-            && !peer.is_silent(now)
-            && state.is_caught_up(peer.applied);
         let trip = peer.round_trip().unwrap_or_default();
-        is_ready.then_some((std::cmp::Reverse(peer.applied), trip, id))
+        Some((std::cmp::Reverse(peer.applied), trip, id))
     });
-    standbys.min().map(|(_, _, id)| id)
+    best.min().map(|(_, _, id)| id)
+}
+
+/// Whether a process could take a slot over. It is compared with the furthest of all, as the one
+/// that judges may lag behind itself.
+fn is_ready(id: NodeId, state: &State, peers: &Peers, now: Time) -> bool {
+    let Some(peer) = peers.get(id) else {
+        return false;
+    };
+    let others = peers.iter().map(|(_, peer)| peer.applied);
+    let furthest = others.fold(state.applied(), Slot::max);
+    !state.slot_holders().contains(&id)
+        && !state.epochs().latest().has(id)
+        && !peer.is_silent(now)
+        && (peer.applied.plus(state.alpha() / 2) >= furthest || planted!(SuccessorLags))
 }

@@ -15,7 +15,7 @@ use crate::core::store::{Found, Mutation, Path, Value};
 const CLAIM_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a process that has lost its slot leaves vacancies to others.
-const DEMOTED_PAUSE: Duration = Duration::from_secs(2);
+pub const DEMOTED_PAUSE: Duration = Duration::from_secs(2);
 
 /// What the process tells about itself.
 #[derive(Clone, Debug)]
@@ -105,6 +105,11 @@ impl Housekeeping {
         }
         self.is_known = self.is_registered(state);
         if !self.is_known {
+            return;
+        }
+        if state.addr_of(self.identity.id).is_none() {
+            // It was put out, or has left.
+            (self.pulse_due, self.claim_due) = (Time::NEVER, Time::NEVER);
             return;
         }
         self.keep_writable(state, at, &mut submit);
@@ -205,7 +210,8 @@ impl Housekeeping {
         let jitter = at.random % (CLAIM_PAUSE.as_micros() as u64);
         self.claim_due = at.now + CLAIM_PAUSE + Duration::from_micros(jitter);
         // Who lags would hold the others up, and one change of membership comes after the other.
-        let is_behind = at.seen > state.applied().plus(state.alpha() / 2);
+        let is_behind =
+            at.seen > state.applied().plus(state.alpha() / 2) && !planted!(ClaimsBehind);
         let is_settled = latest.start <= state.applied().next();
         sometimes!(TooFarBehindToClaim, is_behind);
         if !is_behind && is_settled {

@@ -9,6 +9,6 @@ mod peers;
 
 pub use epoch::{Epoch, Epochs, MEMBERS_MAX, owners_min, quorum};
 pub use eviction::{Eviction, Evidence, SILENCES_MAX, best_standby};
-pub use housekeeping::{Housekeeping, Identity, Situation};
+pub use housekeeping::{DEMOTED_PAUSE, Housekeeping, Identity, Situation};
 pub use ownership::{Ownership, Sight};
 pub use peers::{BEAT, BEATS_MISSED, Peer, Peers, SUSPICION_FLOOR};

@@ -3,7 +3,9 @@
 //!
 //! * A member that holds the others up is dropped: after two revocations, or after one if a
 //!   majority does not hear it, or when nobody has heard it for a second.
+//! * So is one that is so far away that the others wait for what it says, and not for each other.
 //! * A member that clients write through all the time joins, if it is near.
+//! * Who is behind judges nobody, itself included.
 //! * Who has no clients is left out while others have some, but for the fewest owners that there
 //!   must be: those are the members nearest to a busy one, as their skips come with the votes that
 //!   it waits for anyway.
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use super::epoch::{Epoch, Epochs, owners_min};
 use super::eviction::Evidence;
-use super::peers::Peers;
+use super::peers::{Peer, Peers};
 use crate::core::consensus::Slot;
 use crate::core::env::Time;
 use crate::core::id::NodeId;
@@ -47,9 +49,21 @@ const BAN_MIN: Duration = Duration::from_millis(500);
 /// Longest time that a member stays away.
 const BAN_MAX: Duration = Duration::from_secs(64);
 
-/// A member further than this from the other owners forwards instead: with two owners far apart,
-/// each pays the other's distance.
-const NEAR: Duration = Duration::from_millis(3);
+/// With two owners far apart, each pays the other's distance. A member is near enough to another one
+/// if it is no further from it than so many times the distance that the other has to bear anyway,
+/// that to its nearest majority, and this.
+const NEAR: u32 = 3;
+/// See [`NEAR`].
+const NEAR_MIN: Duration = Duration::from_millis(5);
+
+/// An owner that is so many times too far away is dropped. More than once, so that nobody joins
+/// and is dropped in turn.
+const FAR: u32 = 2;
+
+/// The longest distance that is near for somebody with this distance to its nearest majority.
+fn near(majority: Duration) -> Duration {
+    majority * NEAR + NEAR_MIN
+}
 
 /// What one member's judgement rests on.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +72,8 @@ pub struct Sight<'a> {
     pub now: Time,
     /// The last slot applied.
     pub applied: Slot,
+    /// How many slots after it may be open.
+    pub window: u64,
     /// The configurations.
     pub epochs: &'a Epochs,
     /// Whom this member hears.
@@ -66,6 +82,14 @@ pub struct Sight<'a> {
     pub evidence: &'a Evidence,
     /// When a client of this member wrote last.
     pub last_write: Option<Time>,
+}
+
+impl Sight<'_> {
+    /// Whether somebody has applied what this member has not even room for.
+    fn is_behind(&self) -> bool {
+        let mut applied = self.peers.linked().filter_map(|id| self.peers.get(id));
+        applied.any(|peer| peer.applied > self.applied.plus(self.window))
+    }
 }
 
 /// One member's judgement about owners.
@@ -139,6 +163,10 @@ impl Ownership {
         if now < self.due || latest.start > sight.applied.next() || !latest.has(self.me) {
             return None;
         }
+        if sight.is_behind() {
+            sometimes!(BehindAndSilent, self.stream.is_some());
+            return None;
+        }
         let mut owners = self
             .without_suspects(sight)
             .or_else(|| self.with_me(sight))
@@ -177,7 +205,21 @@ impl Ownership {
         owner != self.me
             && (times >= REVOCATIONS
                 || (times > 0 && is_unheard(Duration::ZERO))
-                || is_unheard(DOWN))
+                || is_unheard(DOWN)
+                || self.is_far(owner, sight))
+    }
+
+    /// Whether others wait for this owner only, because of its distance or its slowness.
+    fn is_far(&self, owner: NodeId, sight: Sight<'_>) -> bool {
+        let members = &sight.epochs.latest().members;
+        let majority = sight.peers.majority_trip(self.me, members);
+        let trip = sight.peers.get(owner).and_then(Peer::round_trip);
+        let is_far = match (majority, trip) {
+            (Some(majority), Some(trip)) => trip > near(majority) * FAR,
+            _ => false,
+        };
+        sometimes!(OwnerTooFar, is_far);
+        is_far
     }
 
     fn without_suspects(&self, sight: Sight<'_>) -> Option<Vec<NodeId>> {
@@ -213,8 +255,13 @@ impl Ownership {
             return None;
         }
         let is_near = |owner: &NodeId| {
-            let trip = peers.get(*owner).and_then(|peer| peer.round_trip());
-            trip.is_some_and(|trip| trip < NEAR)
+            let peer = peers.get(*owner);
+            let (trip, majority) = (
+                peer.and_then(Peer::round_trip),
+                peer.and_then(|peer| peer.majority_trip),
+            );
+            trip.zip(majority)
+                .is_some_and(|(trip, majority)| trip <= near(majority))
         };
         if !latest.owners.iter().all(is_near) {
             sometimes!(TooFarToOwn);
@@ -285,6 +332,8 @@ mod tests {
                 .hear(id(n), Time(0))
                 .expect("room")
                 .measure(Duration::from_micros(100));
+            let peer = peers.hear(id(n), Time(0)).expect("room");
+            peer.majority_trip = Some(Duration::from_micros(100));
         }
         (epochs, peers)
     }
@@ -294,6 +343,7 @@ mod tests {
         Sight {
             now,
             applied: Slot(5),
+            window: 64,
             epochs,
             peers,
             evidence: &NOTHING,

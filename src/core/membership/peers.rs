@@ -25,6 +25,12 @@ pub const SUSPICION_CEILING: Duration = Duration::from_secs(1);
 /// How long the owner of a blocked slot is waited for when the connection to it is broken.
 const SUSPICION_UNLINKED: Duration = Duration::from_millis(1);
 
+/// How much longer than expected a round trip may seem at once, in times and beyond that. One that
+/// took longer may tell of a pause at either end; if it does not, the next ones say so again.
+const GROWTH: u32 = 2;
+/// See [`GROWTH`].
+const GROWTH_MIN: Duration = Duration::from_millis(10);
+
 /// Longest round trip that is believed: beyond it, a sample tells of a pause, or of a clock that
 /// jumped.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(60);
@@ -43,6 +49,8 @@ pub struct Peer {
     pub applied: Slot,
     /// Its clock when it sent its latest heartbeat, and ours when that arrived.
     pub beat: Option<(u64, Time)>,
+    /// Its round trip to the nearest majority of the members, as far as it has said.
+    pub majority_trip: Option<Duration>,
     /// Smoothed round trip and its mean deviation (RFC 6298), once measured.
     round_trip: Option<(Duration, Duration)>,
 }
@@ -54,6 +62,7 @@ impl Peer {
             heard: now,
             applied: Slot(0),
             beat: None,
+            majority_trip: None,
             round_trip: None,
         }
     }
@@ -62,6 +71,10 @@ impl Peer {
     pub fn measure(&mut self, sample: Duration) {
         sometimes!(RoundTripAboveCeiling, sample > SUSPICION_CEILING);
         sometimes!(RoundTripClamped, sample > ROUND_TRIP_MAX);
+        let sample = match self.long_round_trip() {
+            Some(long) => sample.min(long * GROWTH + GROWTH_MIN),
+            None => sample,
+        };
         let sample = sample.min(ROUND_TRIP_MAX);
         self.round_trip = Some(match self.round_trip {
             None => (sample, sample / 2),
@@ -143,6 +156,18 @@ impl Peers {
         if let Some(peer) = self.map.get_mut(&id) {
             peer.applied = peer.applied.max(applied);
         }
+    }
+
+    /// The round trip from one of these members to the nearest majority of them, itself included,
+    /// once enough of them were measured.
+    pub fn majority_trip(&self, me: NodeId, members: &[NodeId]) -> Option<Duration> {
+        let others = members.iter().filter(|member| **member != me);
+        let mut trips: Vec<Duration> = others
+            .filter_map(|member| self.get(*member)?.round_trip())
+            .collect();
+        trips.sort_unstable();
+        let needed = members.len() / 2;
+        trips.get(needed.checked_sub(1)?).copied()
     }
 
     /// Forgets a process.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::core::consensus::{ALPHA, BatchLimits};
-use crate::core::id::NodeId;
+use crate::core::id::{Lineage, NodeId};
 use crate::core::limits::Limits;
+use crate::core::state::State;
 use crate::core::store::HistoryLimits;
 
 /// What a node is told at its start.
@@ -55,6 +56,13 @@ pub enum Start {
     /// It attaches to whatever process it is linked to, copies its state, follows it, and waits
     /// for a vacant slot.
     Join,
+    /// It makes a new cluster of what a process of an old one remembers, and is its only member.
+    Recover {
+        /// The process of the old cluster.
+        survivor: NodeId,
+        /// What it remembers.
+        state: Box<State>,
+    },
 }
 
 /// What operators have no reason to change, but simulations do, to make rare situations frequent.
@@ -93,6 +101,19 @@ impl Default for Tuning {
 }
 
 impl Config {
+    /// The cluster that the node belongs to from the start; a node that joins learns it.
+    pub fn lineage(&self) -> Option<Lineage> {
+        let generation = match &self.start {
+            Start::Found { .. } => 1,
+            Start::Recover { state, .. } => state.lineage().generation.saturating_add(1),
+            Start::Join => return None,
+        };
+        Some(Lineage {
+            founder: self.id,
+            generation,
+        })
+    }
+
     pub(super) fn history(&self) -> HistoryLimits {
         HistoryLimits {
             revs: self.history_revs.max(1),

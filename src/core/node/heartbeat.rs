@@ -1,6 +1,7 @@
 //! Heartbeats: signs of life, lane statements, round trips, and the comparison of digests.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{Node, Replica};
 use crate::core::env::{Env, Halt, Time};
@@ -48,6 +49,10 @@ impl Node {
         let (lane, after) = consensus.statement(env);
         self.evidence.forget(|id| !consensus.is_voter(id));
         let silent = silences(state, &self.peers, now);
+        let members = &state.epochs().latest().members;
+        let majority = self.peers.majority_trip(self.config.id, members);
+        let majority = majority.unwrap_or_default().as_micros();
+        let majority_us = u32::try_from(majority).unwrap_or(u32::MAX);
         for (id, peer) in self.peers.iter().filter(|(_, peer)| peer.linked) {
             if planted!(NeverBeats) {
                 break;
@@ -63,6 +68,7 @@ impl Node {
                 seen: consensus.seen(),
                 sent_us: now.0,
                 echo_us,
+                majority_us,
                 silent: silent.clone(),
             };
             env.send(&[id], Message::Beat(beat), after);
@@ -81,6 +87,8 @@ impl Node {
         };
         peer.applied = peer.applied.max(beat.applied);
         peer.beat = Some((beat.sent_us, now));
+        peer.majority_trip =
+            (beat.majority_us > 0).then(|| Duration::from_micros(beat.majority_us.into()));
         if beat.echo_us > 0 && beat.echo_us <= now.0 {
             peer.measure(now.since(Time(beat.echo_us)));
         }

@@ -6,7 +6,9 @@ mod config;
 mod heartbeat;
 mod leaving;
 mod load;
+mod majority;
 mod objection;
+mod recovery;
 mod report;
 mod transfer;
 
@@ -23,8 +25,8 @@ use super::id::{NodeId, Rev, SessionId};
 use super::instrument::sometimes;
 use super::log::{Author, Entry, Op, Seq};
 use super::membership::{
-    BEAT, BEATS_MISSED, Eviction, Evidence, Housekeeping, Identity, Ownership, Peers, Sight,
-    Situation,
+    BEAT, BEATS_MISSED, Eviction, Evidence, Housekeeping, Identity, Ownership, Peers,
+    SUSPICION_FLOOR, Sight, Situation,
 };
 use super::protocol::client::{Request, Response, Verb};
 use super::protocol::peer::{Digest, Message};
@@ -32,6 +34,7 @@ use super::service::{Rules, Service, Standing, Task};
 use super::state::State;
 
 pub use config::{Config, Start, Tuning};
+pub use leaving::LEAVE_MAX;
 
 /// A node that does nothing for so long stood still, or its clock jumped: without anything else to
 /// do it sends heartbeats far more often.
@@ -49,7 +52,7 @@ pub struct Node {
     owners_change: Option<Seq>,
     eviction: Eviction,
     /// The latest eviction that this node asked for.
-    evicting: Option<(Seq, NodeId)>,
+    evicting: Option<(Seq, Op)>,
     /// Whom the members do not hear.
     evidence: Evidence,
     /// The replicated state and the consensus on what comes next; nothing before a process that
@@ -62,8 +65,9 @@ pub struct Node {
     beat_due: Time,
     /// When this node did something first.
     began: Time,
-    /// When this node did something last.
+    /// When this node did something last, and when it wanted to be woken.
     awake: Time,
+    wake: Time,
     /// Something in `/ctl` or in the membership changed: there may be chores.
     has_chores: bool,
     is_member: bool,
@@ -74,6 +78,8 @@ pub struct Node {
     is_put_out: bool,
     /// It has halted.
     is_out: bool,
+    /// Whether enough members are heard.
+    majority: majority::Majority,
     /// Whether peers' digests agreed with ours when they were compared last.
     verdicts: heartbeat::Verdicts,
 }
@@ -110,6 +116,10 @@ impl Node {
                 (Some(cluster.clone()), Some(Replica::new(&config, state)))
             }
             Start::Join => (None, None),
+            Start::Recover { survivor, state } => {
+                let state = State::clone(state).recovered_by(id, *survivor);
+                (None, Some(Replica::new(&config, state)))
+            }
         };
         Node {
             next: Seq::first_of(config.boot),
@@ -127,12 +137,14 @@ impl Node {
             beat_due: Time(0),
             began: Time::NEVER,
             awake: Time::NEVER,
+            wake: Time::NEVER,
             has_chores: true,
             is_member: false,
             is_ready: false,
             leaving: None,
             is_put_out: false,
             is_out: false,
+            majority: majority::Majority::default(),
             verdicts: heartbeat::Verdicts::default(),
             config,
         }
@@ -172,6 +184,11 @@ impl Node {
             sometimes!(OthersExcused);
             self.peers.excuse(now);
         }
+        if now.since(self.wake) > SUSPICION_FLOOR
+            && let Some(replica) = &mut self.replica
+        {
+            replica.consensus.excuse(now);
+        }
         self.awake = now;
         self.began = self.began.min(now);
         let may_be_out = self.has_chores || self.is_put_out || self.leaving.is_some();
@@ -194,7 +211,9 @@ impl Node {
         self.beat(now, env);
         self.fetch(now, env);
         self.announce(env);
-        env.wake_at(self.deadline());
+        self.watch_majority(now, env);
+        self.wake = self.deadline();
+        env.wake_at(self.wake);
     }
 
     /// Whether the node has what it needs to serve clients. Until then the runtime lets them wait.
@@ -256,6 +275,7 @@ impl Node {
         {
             Task::Nothing => {}
             Task::Read(ticket) => consensus.read(ticket),
+            Task::Recover(order) => self.recover(session, order, env),
             Task::Propose {
                 mutation,
                 verb,
@@ -360,6 +380,7 @@ impl Node {
         let sight = Sight {
             now,
             applied: state.applied(),
+            window: state.alpha(),
             epochs: state.epochs(),
             peers: &self.peers,
             evidence: &self.evidence,
@@ -372,14 +393,17 @@ impl Node {
         {
             self.owners_change = Some(submit(&mut self.next, consensus, op));
         }
-        match self.evicting.filter(|(seq, _)| is_open(*seq)) {
-            // It may have waited for a majority, and the one that was gone may be back.
-            Some((seq, id)) if !self.peers.is_silent(id, now) => consensus.void(seq),
-            Some(_) => {}
-            None => {
-                let (peers, evidence) = (&self.peers, &self.evidence);
-                if let Some((id, op)) = self.eviction.propose(now, state, peers, evidence) {
-                    self.evicting = Some((submit(&mut self.next, consensus, op), id));
+        let (peers, evidence) = (&self.peers, &self.evidence);
+        match &self.evicting {
+            Some((seq, op)) if is_open(*seq) => {
+                if !self.eviction.holds(op, now, state, peers, evidence) {
+                    consensus.void(*seq);
+                }
+            }
+            _ => {
+                if let Some(op) = self.eviction.propose(now, state, peers, evidence) {
+                    let seq = submit(&mut self.next, consensus, op.clone());
+                    self.evicting = Some((seq, op));
                 }
             }
         }
@@ -455,7 +479,7 @@ impl Node {
             }
         }
         let is_known = self.housekeeping.is_registered(state);
-        let is_founder = matches!(self.config.start, Start::Found { .. });
+        let is_founder = self.config.lineage().is_some();
         if !self.is_ready && is_known && (!is_founder || self.is_member) {
             self.is_ready = true;
             env.notice(Notice::Ready);

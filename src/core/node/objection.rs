@@ -105,7 +105,7 @@ impl Node {
         ))
     }
 
-    fn hears(&self, id: NodeId, now: Time) -> bool {
+    pub(super) fn hears(&self, id: NodeId, now: Time) -> bool {
         id == self.config.id || !self.peers.is_silent(id, now)
     }
 }

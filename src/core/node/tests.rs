@@ -10,6 +10,7 @@ mod membership;
 mod recovery;
 mod report;
 mod snapshots;
+mod survivors;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -34,6 +35,7 @@ struct World {
     located: BTreeMap<NodeId, BTreeSet<NodeId>>,
     cut: BTreeSet<(NodeId, NodeId)>,
     halted: Vec<(NodeId, Halt)>,
+    notices: Vec<(NodeId, Notice)>,
     random: u64,
     records: u64,
     /// Which messages get lost, besides those of cut connections.
@@ -101,7 +103,9 @@ impl Env for Outside<'_> {
         }
     }
 
-    fn notice(&mut self, _notice: Notice) {}
+    fn notice(&mut self, notice: Notice) {
+        self.world.notices.push((self.me, notice));
+    }
 
     fn halt(&mut self, reason: Halt) {
         self.world.halted.push((self.me, reason));

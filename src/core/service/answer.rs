@@ -109,6 +109,7 @@ fn look(verb: Verb, request: &Request, view: View<'_>) -> Result<Response, Error
         | Verb::Walk
         | Verb::Self_
         | Verb::Status
+        | Verb::Recover
         | Verb::Access => unreachable!("not a read of one path"),
     }
 }

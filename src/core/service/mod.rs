@@ -110,6 +110,19 @@ pub enum Task {
     },
     /// Make sure that the state is up to date, then call [`Service::read`].
     Read(Ticket),
+    /// Answer what a recovery would come to, and do it if it is confirmed.
+    Recover(Recovery),
+}
+
+/// What an operator says about a recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// The tag to answer under.
+    pub tag: Option<i32>,
+    /// Do it although this node would advise against it.
+    pub force: bool,
+    /// Do it, and do not only tell.
+    pub confirmed: bool,
 }
 
 impl Service {

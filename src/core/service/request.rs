@@ -9,7 +9,7 @@
 use bytes::Bytes;
 use prost::Message;
 
-use super::{Read, Service, Standing, Task, event_response};
+use super::{Read, Recovery, Service, Standing, Task, event_response};
 use crate::core::consensus::Ticket;
 use crate::core::env::Env;
 use crate::core::id::{Rev, SessionId};
@@ -89,6 +89,14 @@ impl Service {
                     tag,
                 }
             }
+            Ok(Next::Recover) => Task::Recover(Recovery {
+                tag,
+                force: request.force == Some(true),
+                confirmed: request
+                    .value
+                    .as_ref()
+                    .is_some_and(|value| !value.is_empty()),
+            }),
             Err(response) => {
                 env.reply(session, response);
                 Task::Nothing
@@ -118,7 +126,7 @@ impl Service {
             Verb::Get | Verb::Stat | Verb::Getdir | Verb::Walk | Verb::Wait | Verb::Status => {
                 state.may_read
             }
-            Verb::Set | Verb::Del | Verb::Nop => state.may_write,
+            Verb::Set | Verb::Del | Verb::Nop | Verb::Recover => state.may_write,
         };
         if !may {
             return Err(Response::refuse_with(tag, PERMISSION_DENIED));
@@ -186,6 +194,7 @@ impl Service {
                     }
                 }
             }
+            Verb::Recover => Ok(Next::Recover),
             Verb::Set | Verb::Del | Verb::Nop => {
                 if !standing.is_member {
                     return Err(refuse(ErrorCode::Readonly));
@@ -278,6 +287,8 @@ enum Next {
     AtRev(Rev),
     /// Answer with the first matching change from this revision on.
     Park(Glob, Rev),
+    /// Leave it to the node.
+    Recover,
     /// Answer once the change is in the log.
     Propose(Mutation, Verb),
 }

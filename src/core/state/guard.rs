@@ -5,7 +5,7 @@
 
 use super::State;
 use crate::core::id::NodeId;
-use crate::core::instrument::sometimes;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::membership::MEMBERS_MAX;
 use crate::core::store::{Mutation, Path, Value};
 
@@ -76,16 +76,20 @@ impl State {
         }
     }
 
-    /// Whether this is a file that a process keeps about itself, and the process has been put out
-    /// meanwhile: what it had under way leaves nothing behind.
-    pub(super) fn is_left_over(&self, origin: NodeId, mutation: &Mutation) -> bool {
-        let Mutation::Set { path, .. } = mutation else {
+    /// Whether this concerns a file of a process that is gone: what it had on its way when it was put
+    /// out must not bring its directory back, which nobody would remove. Its address comes first, and
+    /// once.
+    pub(super) fn is_of_ghost(&self, mutation: &Mutation) -> bool {
+        let (Mutation::Set { path, .. } | Mutation::Del { path, .. }) = mutation else {
             return false;
         };
-        let dir = node_dir(origin);
-        let name = path.as_str().strip_prefix(dir.as_str());
-        // The address comes first.
-        name.is_some_and(|name| name != "/addr") && self.addr_of(origin).is_none()
+        let mut names = path.components();
+        if (names.next(), names.next()) != (Some("ctl"), Some("node")) {
+            return false;
+        }
+        let id = names.next().and_then(|name| name.parse().ok());
+        let is_ghost = id.is_some_and(|id| self.addr_of(id).is_none());
+        is_ghost && names.next() != Some("addr") && !planted!(EvictedWriteOn)
     }
 
     fn guard_slot(&self, path: &Path, value: Option<&Value>) -> Result<(), String> {

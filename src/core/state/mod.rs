@@ -2,6 +2,7 @@
 //! node after the same slot (I9).
 
 mod guard;
+mod recovery;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::consensus::Slot;
-use super::id::{NodeId, Rev};
+use super::id::{Lineage, NodeId, Rev};
 use super::instrument::{planted, sometimes};
 use super::limits::Gauge;
 use super::log::{Author, Entry, Op, Seq};
@@ -28,6 +29,7 @@ const ORIGINS_MAX: usize = 4096;
 /// The state after a slot. Cheap to clone: the tree shares structure.
 #[derive(Clone, Debug)]
 pub struct State {
+    lineage: Lineage,
     applied: Slot,
     alpha: u64,
     store: Store,
@@ -72,6 +74,10 @@ impl State {
     /// The state of a cluster that this process founds, before the first slot.
     pub fn founded_by(member: NodeId, alpha: u64, history: HistoryLimits) -> State {
         State {
+            lineage: Lineage {
+                founder: member,
+                generation: 1,
+            },
             applied: Slot(0),
             alpha,
             store: Store::new(history),
@@ -79,6 +85,11 @@ impl State {
             epochs: Epochs::founded_by(member),
             digest: Digest::default(),
         }
+    }
+
+    /// Which cluster this is the state of.
+    pub fn lineage(&self) -> Lineage {
+        self.lineage
     }
 
     /// The last slot applied.
@@ -268,7 +279,8 @@ impl State {
                     self.store.refuse(&text);
                     return Outcome::Guarded(text);
                 }
-                if *author == Author::Server && self.is_left_over(origin, mutation) {
+                if *author == Author::Server && self.is_of_ghost(mutation) {
+                    sometimes!(GhostWriteIgnored);
                     return Outcome::Nothing;
                 }
                 let done = self.store.apply(mutation);
@@ -316,7 +328,7 @@ impl State {
         let seat = self
             .slot_files()
             .find(|(_, _, value)| value.0 == text.as_bytes());
-        if let Some((path, rev, _)) = seat {
+        if let Some((path, rev, _)) = seat.filter(|_| !planted!(EvictedKeepSeats)) {
             let successor =
                 successor.filter(|id| self.addr_of(*id).is_some() && !holders.contains(id));
             if successor.is_none() && holders == [id] {
@@ -332,6 +344,9 @@ impl State {
         let view = self.store.at(None).expect("the current state can be read");
         let dir = guard::node_dir(id);
         for (name, found) in view.entries(&dir) {
+            if planted!(EvictedLeaveFiles) && name != "addr" {
+                continue;
+            }
             if let Found::File { rev, .. } = found {
                 mutations.push(Mutation::Del {
                     path: guard::node_file(id, name),

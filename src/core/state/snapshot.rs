@@ -10,7 +10,7 @@ use bincode::{Decode, Encode};
 
 use super::{ORIGINS_MAX, Origin, State};
 use crate::core::consensus::Slot;
-use crate::core::id::NodeId;
+use crate::core::id::{Lineage, NodeId};
 use crate::core::instrument::planted;
 use crate::core::membership::Epochs;
 use crate::core::protocol::peer::Digest;
@@ -39,6 +39,7 @@ struct Header {
     epochs: Epochs,
     digest: Digest,
     origins: Vec<(NodeId, Origin)>,
+    lineage: Lineage,
 }
 
 /// Writes a snapshot. Works on a copy, which is cheap and does not change.
@@ -62,6 +63,7 @@ impl StateExport {
                 .iter()
                 .map(|(id, origin)| (*id, *origin))
                 .collect(),
+            lineage: state.lineage,
         };
         if planted!(SnapshotForgetsOrigins) {
             header.origins.clear();
@@ -152,6 +154,7 @@ impl StateImporter {
         let header = header.clone();
         let origins: BTreeMap<NodeId, Origin> = header.origins.into_iter().collect();
         Ok(Some(State {
+            lineage: header.lineage,
             applied: header.applied,
             alpha: header.alpha,
             store,

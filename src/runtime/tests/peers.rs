@@ -10,10 +10,10 @@ use super::stand_in::{Process, Script, options, run};
 use crate::core::consensus::Slot;
 use crate::core::env::Input;
 use crate::core::id::NodeId;
-use crate::core::protocol::peer::Message;
 use crate::core::protocol::peer::handshake::{
-    Answer, Hello, PREFIX_BYTES, Refusal, VERSION, decode_greeting, encode_greeting,
+    Answer, Hello, MAGIC, PREFIX_BYTES, Refusal, VERSION, decode_greeting, encode_greeting,
 };
+use crate::core::protocol::peer::{self, Message};
 use crate::runtime::link::SILENCE_MAX;
 use crate::runtime::outbox::COPIED_BYTES_MAX;
 
@@ -168,6 +168,7 @@ fn hello() -> Hello {
         boot: 0,
         secret: Vec::new(),
         expect: None,
+        lineage: None,
     }
 }
 
@@ -192,25 +193,27 @@ fn another_version_is_told_which_one_is_spoken() {
 fn garbage_of_a_peer_ends_its_connection_only() {
     run(async {
         let process = Process::start(options(1)).await;
-        for garbage in [&[0xff; 8][..], &[0, 0, 0, 2, 0xff, 0xff]] {
+        let nonsense = [&peer::header(&[0xff; 2])[..], &[0xff; 2]].concat();
+        let damaged = [&peer::header(&[1, 2])[..], &[1, 3]].concat();
+        for garbage in [&[0xff; 8][..], &nonsense, &damaged] {
             let (mut stream, answer) = greeted(&process, encode_greeting(&hello())).await;
             assert!(matches!(answer, Answer::Welcome(_)));
             stream.write_all(garbage).await.unwrap();
             assert!(is_closed(stream).await);
         }
-        for garbage in [
-            &b"\xd0OZR\x00\x02\xff\xff\xff\xff"[..],
-            b"\xd0OZR\x00\x02\0\0\0\x01\xff",
-        ] {
+        for garbage in [&b"\xff\xff\xff\xff"[..], b"\0\0\0\x01\xff"] {
             let mut stream = TcpStream::connect(&process.addr).await.unwrap();
+            let prefix = [&MAGIC[..], &VERSION.to_be_bytes()].concat();
+            stream.write_all(&prefix).await.unwrap();
             stream.write_all(garbage).await.unwrap();
             assert!(is_closed(stream).await);
         }
         let (mut stream, _) = greeted(&process, encode_greeting(&hello())).await;
         let mut body = Vec::new();
-        crate::core::protocol::peer::encode(&ask(3), &mut body);
-        let mut frames = vec![0; 4]; // An empty frame, then one with a message.
-        frames.extend((body.len() as u32).to_be_bytes());
+        peer::encode(&ask(3), &mut body);
+        // An empty frame, then one with a message.
+        let mut frames = peer::header(&[]).to_vec();
+        frames.extend(peer::header(&body));
         frames.extend(body);
         for byte in frames {
             stream.write_all(&[byte]).await.unwrap();

@@ -158,8 +158,11 @@ pub(super) fn options(nth: u8) -> Options {
             addr: String::new(),
             hostname: "host".into(),
             version: "0".into(),
-            start: Start::Found {
-                cluster: "local".into(),
+            start: match nth {
+                1 => Start::Found {
+                    cluster: "local".into(),
+                },
+                _ => Start::Join,
             },
             rw_secret: Vec::new(),
             ro_secret: Vec::new(),
@@ -174,6 +177,7 @@ pub(super) fn options(nth: u8) -> Options {
         },
         cluster: "local".into(),
         listen: "127.0.0.1:0".parse().unwrap(),
+        advertise: None,
         attach: Vec::new(),
         entropy: u64::from(nth),
     }

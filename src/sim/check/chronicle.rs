@@ -11,17 +11,19 @@ pub struct Chronicle {
 }
 
 impl Chronicle {
-    /// Takes in what a node has applied and none had before, as far as the node still knows it.
-    pub fn note(&mut self, store: &Store) {
+    /// Takes in what a node has applied and none had before, as far as the node still knows it, and
+    /// shows it.
+    pub fn note(&mut self, store: &Store) -> &[Event] {
         let next = Rev(self.events.len() as u64 + 1);
         if store.rev() < next || store.oldest() > next {
-            return;
+            return &[];
         }
         self.events.extend(store.events(next).map(|event| Event {
             path: event.path.as_str().to_owned().into(),
             value: event.value.0.clone(),
             flags: event.flags(),
         }));
+        &self.events[next.0 as usize - 1..]
     }
 
     /// The latest revision.

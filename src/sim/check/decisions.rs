@@ -12,7 +12,7 @@ use super::acceptors::{Acceptors, Offer};
 use super::configuration::Configuration;
 use crate::core::consensus::{Ballot, Slot};
 use crate::core::id::{NodeId, Rev};
-use crate::core::log::{Entry, Op, Seq};
+use crate::core::log::{Author, Entry, Op, Seq};
 use crate::core::membership::Epoch;
 use crate::core::store::Mutation;
 
@@ -23,6 +23,8 @@ pub const ONCE: &str = "a command takes effect at most once, and in the order of
 
 /// What the paths of the membership slots begin with.
 const SEATS: &str = "/ctl/cal";
+/// What the paths of files about processes begin with.
+const NODES: &str = "/ctl/node";
 
 /// Revisions that taking a process out takes at most: its seat, and the five files about it.
 const UNSEAT_REVS_MAX: u64 = 6;
@@ -41,8 +43,8 @@ pub struct Decisions {
 #[derive(Debug)]
 struct Decided {
     entry: Entry,
-    /// Revisions up to here that commands take in any case, and those that claims and evictions
-    /// may take.
+    /// Revisions up to here that commands take in any case, and those that claims, evictions and
+    /// what processes write about themselves may take.
     revs: u64,
     claims: u64,
     /// Whether it may change who holds a seat.
@@ -159,7 +161,7 @@ impl Decisions {
         }
         let detail = format!(
             "{node} is at rev {rev} after slot {slot}; from rev {known} after slot {before} the \
-             commands lead to {least}, or {most} with all claims and evictions"
+             commands lead to {least}, or {most} with all that may take one"
         );
         Err(Violation::new(ONCE, detail))
     }
@@ -178,6 +180,10 @@ impl Decisions {
                     }
                     *last = seq;
                     match op {
+                        // A process that was put out writes about itself in vain.
+                        Op::Mutate { mutation, author } if is_of_process(mutation, *author) => {
+                            claims += 1;
+                        }
                         Op::Mutate { mutation, .. } => {
                             revs += 1;
                             seats |= touches_seats(mutation);
@@ -195,6 +201,16 @@ impl Decisions {
             claims,
             seats,
         });
+    }
+}
+
+/// Whether a process writes about itself.
+fn is_of_process(mutation: &Mutation, author: Author) -> bool {
+    match mutation {
+        Mutation::Set { path, .. } | Mutation::Del { path, .. } => {
+            author == Author::Server && path.as_str().starts_with(NODES)
+        }
+        Mutation::Nop => false,
     }
 }
 

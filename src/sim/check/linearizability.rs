@@ -12,12 +12,15 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::Violation;
-use crate::core::protocol::client::{ErrorCode, Request, Response, Verb};
+use crate::core::protocol::client::{ErrorCode, FLAG_SET, Request, Response, Verb};
 use crate::sim::history::{Operation, Outcome};
 use crate::sim::model::Model;
 
 /// The property, as a sentence.
 pub const PROPERTY: &str = "every operation takes effect between its call and its answer";
+
+/// What the paths of files begin with that servers write.
+const SERVERS: &str = "/ctl/";
 
 /// Checks all operations against the sequence of events.
 pub fn check(history: &[Operation], model: &Model) -> Result<(), Violation> {
@@ -87,7 +90,7 @@ fn place(
                 None => Err(format!("{response:?} is true at none of these")),
             }
         }
-        Verb::Self_ | Verb::Status | Verb::Access => Ok(None),
+        Verb::Self_ | Verb::Status | Verb::Recover | Verb::Access => Ok(None),
     }
 }
 
@@ -166,7 +169,9 @@ pub(super) fn births(history: &[Operation], model: &Model) -> Vec<u64> {
     (1..=model.rev())
         .map(|rev| {
             let event = model.event(rev).expect("the sequence has no gap").clone();
-            if let Some(call) = calls.get(&(event.path, event.value)) {
+            // Servers write membership slots as well, where no content tells whose it is.
+            let is_told = event.flags == FLAG_SET && !event.path.starts_with(SERVERS.as_bytes());
+            if let Some(call) = calls.get(&(event.path, event.value)).filter(|_| is_told) {
                 latest = latest.max(*call);
             }
             latest

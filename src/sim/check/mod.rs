@@ -9,14 +9,17 @@ pub mod configuration;
 pub mod counters;
 pub mod decisions;
 pub mod edge;
+pub mod evictions;
 pub mod linearizability;
 pub mod lists;
 pub mod locks;
 pub mod observer;
 pub mod once;
+pub mod remains;
 pub mod revisions;
 pub mod search;
 pub mod sequence;
+pub mod takeover;
 pub mod watch;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::acceptors::Acceptors;
 use super::agreement::Agreement;
 use super::configuration::{Configuration, check_seats};
 use super::decisions::Decisions;
+use super::takeover::Seat;
 use super::{Violation, bounds, revisions};
 use crate::core::consensus::Slot;
 use crate::core::durable::Record;
@@ -22,6 +23,9 @@ pub struct Observer {
     decisions: Decisions,
     /// What each process has shown last.
     shown: Vec<Option<View>>,
+    /// The latest slot that is known to have changed who holds a seat, and the seats since then,
+    /// until somebody takes note.
+    seats: (Slot, Option<Vec<Seat>>),
 }
 
 impl Observer {
@@ -88,7 +92,15 @@ impl Observer {
         self.decisions.check_rev(id, view.applied, view.rev)?;
         if self.decisions.may_change_seats(before, view.applied) {
             check_seats(id, state)?;
+            if view.applied > self.seats.0 {
+                self.seats = (view.applied, Some(machine.seats()));
+            }
         }
         Ok(())
+    }
+
+    /// Who holds which seat, if that may have changed.
+    pub fn take_seats(&mut self) -> Option<Vec<Seat>> {
+        self.seats.1.take()
     }
 }

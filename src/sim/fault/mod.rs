@@ -16,10 +16,10 @@ use super::machine::Machine;
 use super::process::HostId;
 use super::world::World;
 
-pub(super) use processes::{Doom, NEVER_TROUBLED};
+pub(super) use processes::{Doom, Farewell, NEVER_TROUBLED};
 
 /// Later than any run ends, in microseconds.
-const NEVER_US: u64 = 1 << 40;
+pub(super) const NEVER_US: u64 = 1 << 40;
 
 fn never() -> u64 {
     NEVER_US
@@ -62,6 +62,30 @@ pub enum Fault {
         /// Where that one runs: on the same host unless told.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         back_host: Option<HostId>,
+    },
+    /// A process is asked to end, as an init system does it: it gives its slot up, finishes what its
+    /// clients sent, and ends when it says so. Another one joins some time after that.
+    Leave {
+        /// Where the process runs.
+        host: HostId,
+        /// When it is killed, if it has not ended by then; never unless told.
+        #[serde(default = "never", skip_serializing_if = "is_never")]
+        kill_us: u64,
+        /// When another one starts, counted from its end; never unless told.
+        #[serde(default = "never", skip_serializing_if = "is_never")]
+        back_us: u64,
+        /// Where that one runs: on the same host unless told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        back_host: Option<HostId>,
+    },
+    /// Processes are asked to end one after the other, and others take their places on their hosts.
+    RollingRestart {
+        /// Where they run, in order.
+        hosts: Vec<HostId>,
+        /// Time between one and the next.
+        step_us: u64,
+        /// When another one starts, counted from the end of its predecessor.
+        back_us: u64,
     },
     /// A further process starts, if nothing runs on the host.
     Start {
@@ -318,6 +342,8 @@ impl<M: Machine> World<M> {
         match fault {
             Fault::Crash { .. }
             | Fault::Stop { .. }
+            | Fault::Leave { .. }
+            | Fault::RollingRestart { .. }
             | Fault::Start { .. }
             | Fault::Takeover { .. }
             | Fault::Pause { .. }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Fault, Moment};
-use crate::core::env::Time;
+use super::{Fault, Moment, NEVER_US};
+use crate::core::env::{Input, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
 use crate::sim::machine::Machine;
@@ -22,10 +22,21 @@ pub struct Doom {
     back_host: HostId,
 }
 
+/// How a process ends that is asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Farewell {
+    /// When it is killed, if it has not ended by then.
+    kill_us: u64,
+    /// When another one starts after its end, and where.
+    back_us: u64,
+    back_host: HostId,
+}
+
 impl<M: Machine> World<M> {
     pub(super) fn befall_process(&mut self, fault: &Fault) {
         let (Fault::Crash { host, .. }
         | Fault::Stop { host, .. }
+        | Fault::Leave { host, .. }
         | Fault::Takeover { host, .. }
         | Fault::Pause { host, .. }
         | Fault::Suspend { host, .. }
@@ -67,6 +78,19 @@ impl<M: Machine> World<M> {
                     self.start_later(*back_us, back_host.unwrap_or(*host));
                 }
             }
+            Fault::Leave {
+                kill_us,
+                back_us,
+                back_host,
+                ..
+            } => self.ask_to_leave(
+                *host,
+                Farewell {
+                    kill_us: *kill_us,
+                    back_us: *back_us,
+                    back_host: back_host.unwrap_or(*host),
+                },
+            ),
             Fault::Takeover { span_us, .. } => {
                 if self.may_lose(pid) {
                     self.pause(pid, micros(*span_us));
@@ -101,6 +125,23 @@ impl<M: Machine> World<M> {
     fn befall_hosts(&mut self, fault: &Fault) {
         match fault {
             Fault::Start { host } => self.start_later(0, *host),
+            Fault::RollingRestart {
+                hosts,
+                step_us,
+                back_us,
+            } => {
+                for (place, host) in hosts.iter().enumerate() {
+                    let farewell = Farewell {
+                        kill_us: NEVER_US,
+                        back_us: *back_us,
+                        back_host: *host,
+                    };
+                    let at = self.now + micros(*step_us) * u32::try_from(place).unwrap_or(u32::MAX);
+                    let host = *host;
+                    self.queue
+                        .push(at, Happening::AskToLeave { host, farewell });
+                }
+            }
             Fault::Freeze { hosts, span_us } => {
                 for host in hosts {
                     if let Some(pid) = self.process_on(*host) {
@@ -115,6 +156,7 @@ impl<M: Machine> World<M> {
     /// A process dies, and another one starts some time later.
     fn meet(&mut self, pid: Pid, doom: Doom) {
         if self.processes[pid].is_alive() && self.may_lose(pid) {
+            sometimes!(KilledWhileLeaving, self.processes[pid].leaving.is_some());
             self.crash(pid);
             self.start_later(doom.back_us, doom.back_host);
         }
@@ -165,6 +207,34 @@ impl<M: Machine> World<M> {
 
     pub(in crate::sim) fn on_doomed(&mut self, pid: Pid, doom: Doom) {
         self.meet(pid, doom);
+    }
+
+    /// A process is asked to end, if the cluster can do without it: what operators look at before
+    /// they ask. Nobody may count on it from now on.
+    pub(in crate::sim) fn ask_to_leave(&mut self, host: HostId, farewell: Farewell) {
+        let Some(pid) = self.process_on(host) else {
+            return;
+        };
+        if self.processes[pid].leaving.is_some() || !self.may_lose(pid) {
+            return;
+        }
+        self.note(pid, || "is asked to leave".to_owned());
+        self.troubled_until[pid] = Time::NEVER;
+        self.processes[pid].leaving = Some((self.now, farewell));
+        self.processes[pid].inbox.push_back(Input::Leave);
+        self.take_turn_soon(pid);
+        let doom = Doom {
+            moment: Moment::Now,
+            back_us: farewell.back_us,
+            back_host: farewell.back_host,
+        };
+        let at = self.now + micros(farewell.kill_us);
+        self.queue.push(at, Happening::Doomed { pid, doom });
+    }
+
+    /// A process has ended that was asked to: another one starts some time later.
+    pub(in crate::sim) fn follow_up(&mut self, farewell: Farewell) {
+        self.start_later(farewell.back_us, farewell.back_host);
     }
 
     fn start_later(&mut self, after_us: u64, host: HostId) {

@@ -4,7 +4,7 @@ use super::Kind;
 use crate::core::instrument::sometimes;
 use crate::sim::chance::Dice;
 use crate::sim::disk::Manner;
-use crate::sim::fault::{Fault, Moment};
+use crate::sim::fault::{Fault, Moment, NEVER_US};
 use crate::sim::machine::Machine;
 use crate::sim::process::{HostId, Pid};
 use crate::sim::world::World;
@@ -17,6 +17,8 @@ const PROCESSES_MAX: usize = 14;
 /// Membership slots that there may be before operators stop adding some. A window of 14 slots, the
 /// smallest that is drawn, allows for as many members.
 const SLOTS_MAX: usize = 7;
+/// Processes in a million that are killed while they leave, if they take long.
+const KILLED_PPM: u32 = 400_000;
 /// Effects of one turn among which a process may die: most turns have fewer.
 const EFFECTS: u64 = 8;
 
@@ -34,6 +36,8 @@ impl<M: Machine> World<M> {
             | Kind::CrashUnsynced
             | Kind::QuickRestart
             | Kind::Stop
+            | Kind::Leave
+            | Kind::RollingRestart
             | Kind::StandbyComes
             | Kind::StandbyGoes
             | Kind::Takeover => self.draw_end(kind, victim, dice),
@@ -85,6 +89,15 @@ impl<M: Machine> World<M> {
                 host: self.hosts.len(),
             });
         }
+        if kind == Kind::RollingRestart {
+            let mut hosts: Vec<HostId> = self.alive().map(|p| self.processes[p].host).collect();
+            dice.shuffle(&mut hosts);
+            return Some(Fault::RollingRestart {
+                hosts,
+                step_us: dice.magnitude(50_000, 2_000_000),
+                back_us: dice.magnitude(1_000, 1_000_000),
+            });
+        }
         if !self.may_lose(victim) {
             sometimes!(CrashWouldCostMajority);
             return None;
@@ -117,6 +130,15 @@ impl<M: Machine> World<M> {
             }),
             Kind::Stop => Some(Fault::Stop {
                 host,
+                back_us,
+                back_host: Some(back_host),
+            }),
+            Kind::Leave => Some(Fault::Leave {
+                host,
+                kill_us: match dice.hit(KILLED_PPM) {
+                    true => dice.magnitude(1_000, 4_000_000),
+                    false => NEVER_US,
+                },
                 back_us,
                 back_host: Some(back_host),
             }),

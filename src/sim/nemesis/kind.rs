@@ -7,6 +7,8 @@
 //! | `CrashUnsynced` | a death within 300 µs of a turn that leaves records unsynced |
 //! | `QuickRestart` | a death whose successor takes the same address within a millisecond |
 //! | `Stop` | an end that an operator wants, and a successor |
+//! | `Leave` | a process is asked to end, gives its slot up first, and is sometimes killed meanwhile |
+//! | `RollingRestart` | one process after the other leaves and comes back |
 //! | `StandbyComes` | a further process on a fresh host |
 //! | `StandbyGoes` | a process that is no member ends and does not come back soon |
 //! | `Takeover` | another process takes the address of one that stands still and then goes on |
@@ -101,10 +103,12 @@ pub enum Kind {
     AddSlot,
     RemoveSlot,
     Mend,
+    Leave,
+    RollingRestart,
 }
 
 /// All kinds, in the order of `Params::fault_weights`.
-pub const KINDS: [Kind; 46] = [
+pub const KINDS: [Kind; 48] = [
     Kind::Crash,
     Kind::CrashInTurn,
     Kind::CrashUnsynced,
@@ -151,6 +155,8 @@ pub const KINDS: [Kind; 46] = [
     Kind::AddSlot,
     Kind::RemoveSlot,
     Kind::Mend,
+    Kind::Leave,
+    Kind::RollingRestart,
 ];
 
 impl Kind {

@@ -257,6 +257,7 @@ impl Standin {
             seen: Slot(self.applied as u64),
             sent_us: 0,
             echo_us: 0,
+            majority_us: 0,
             silent: Vec::new(),
         }
     }

@@ -197,6 +197,7 @@ fn hello(dice: &mut Dice) -> Hello {
         boot: 0,
         secret: Vec::new(),
         expect: None,
+        lineage: None,
     }
 }
 

@@ -155,6 +155,7 @@ impl Stage {
             },
             cluster,
             listen: self.addrs.borrow()[host],
+            advertise: None,
             attach: if is_founder { Vec::new() } else { attach },
             entropy: self.chance.dice(What::Node, pid as u64).draw(),
         };

@@ -12,8 +12,9 @@ use std::time::Duration;
 use super::{AT_ONCE, Door, Happening, World};
 use crate::core::env::{Input, Time};
 use crate::core::instrument::sometimes;
-use crate::core::protocol::peer::{MESSAGE_BYTES_MAX, Message, decode, encode};
+use crate::core::protocol::peer::{HEADER_BYTES, Message, decode, encode, header, read_frame};
 use crate::sim::chance::{Dice, What};
+use crate::sim::check::Violation;
 use crate::sim::machine::Machine;
 use crate::sim::net::{Damage, State};
 use crate::sim::params::micros;
@@ -31,18 +32,18 @@ pub enum Parcel {
 }
 
 /// What a receiver makes of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     /// There is no message in it, and there will not be one when more comes: the connection closes.
     Refused,
     /// It is not complete.
     Unfinished,
     /// A message.
-    Message,
+    Message(Message),
 }
 
-/// Bytes of the length in front of each message.
-const HEADER_BYTES: usize = 4;
+/// That damage is found, as a sentence.
+const UNSEEN: &str = "no damage to a message goes unseen";
 
 /// How long an attempt to connect that nobody answers takes until it is given up, as in the
 /// production runtime, in microseconds.
@@ -66,6 +67,7 @@ impl<M: Machine> World<M> {
         if let Err(violation) = self.observer.said(id, &outgoing.message) {
             self.accuse(violation);
         }
+        self.judge_evictions(from, &outgoing.message);
         let sent = self.trace.events();
         let parcel = if sent.is_multiple_of(self.net.params.decode_every) {
             Parcel::Bytes(self.buffer.as_slice().into())
@@ -110,8 +112,7 @@ impl<M: Machine> World<M> {
 
     /// The message that has just been encoded, to be damaged on its way.
     fn damage(&self, damage: Damage, from: Pid, nth: u64) -> Parcel {
-        let length = self.buffer.len() as u32;
-        let header = length.to_be_bytes();
+        let header = header(&self.buffer);
         let frame: Rc<[u8]> = header.iter().chain(&self.buffer).copied().collect();
         let dice = self.chance.dice(What::Damage, from as u64).within(nth);
         Parcel::Damaged(frame, damage, dice)
@@ -146,6 +147,7 @@ impl<M: Machine> World<M> {
         let is_linked = self.net.state(from, to) == State::Up;
         sometimes!(MessageOutlivesConnection, !is_linked);
         self.stats.messages += 1;
+        self.hearing.hears(to, from, left, self.now);
         let message = match parcel {
             Parcel::Damaged(frame, damage, dice) => {
                 return self.on_damaged(from, to, &frame, damage, dice);
@@ -153,43 +155,42 @@ impl<M: Machine> World<M> {
             Parcel::Bytes(bytes) => decode(&bytes).expect("what a node sends can be decoded"),
             Parcel::Plain(message) => Rc::unwrap_or_clone(message),
         };
+        self.hand_in(from, to, message);
+    }
+
+    /// A damaged frame arrives. Its receiver closes the connection if it cannot read on, and waits
+    /// for more in vain if the frame seems longer than it is, until the sender has had enough.
+    fn on_damaged(&mut self, from: Pid, to: Pid, frame: &[u8], damage: Damage, mut dice: Dice) {
+        let mut damaged = frame.to_vec();
+        match damage {
+            Damage::Tear => damaged.truncate(dice.below(frame.len() as u64) as usize),
+            Damage::Flip { bits } => flip(&mut damaged, bits, &mut dice),
+        }
+        let reading = read(&damaged);
+        self.note(to, || {
+            format!("reads a damaged message of p{from}: {reading:?}")
+        });
+        if damaged != frame {
+            self.stats.damaged += 1;
+        }
+        match (damage, reading) {
+            (Damage::Flip { .. }, Reading::Unfinished) => self.make_hole(from, to),
+            (_, Reading::Refused | Reading::Unfinished) => self.break_link(from, to),
+            // The same bits were turned round twice.
+            (_, Reading::Message(message)) if damaged == frame => self.hand_in(from, to, message),
+            (_, Reading::Message(message)) => {
+                let detail = format!("p{to} reads {message:?}, which p{from} never sent");
+                self.accuse(Violation::new(UNSEEN, detail));
+            }
+        }
+    }
+
+    fn hand_in(&mut self, from: Pid, to: Pid, message: Message) {
         self.trace.add(self.now, to, Kind::Arrive, from as u64);
         let from = self.processes[from].id;
         let inbox = &mut self.processes[to].inbox;
         inbox.push_back(Input::Peer { from, message });
         self.take_turn_soon(to);
-    }
-
-    /// A damaged frame arrives. Its receiver closes the connection if it cannot read on, and waits
-    /// for more in vain if the frame seems longer than it is, until the sender has had enough.
-    ///
-    /// Peer frames have no checksum of their own, so a damaged one may be read as another message
-    /// that nobody sent. TCP's checksum keeps nearly all of those away; they are counted, and not
-    /// handed in.
-    fn on_damaged(&mut self, from: Pid, to: Pid, frame: &[u8], damage: Damage, mut dice: Dice) {
-        let mut frame = frame.to_vec();
-        match damage {
-            Damage::Tear => frame.truncate(dice.below(frame.len() as u64) as usize),
-            Damage::Flip { bits } => flip(&mut frame, bits, &mut dice),
-        }
-        let reading = read_frame(&frame);
-        self.note(to, || {
-            format!("reads a damaged message of p{from}: {reading:?}")
-        });
-        match (damage, reading) {
-            (Damage::Flip { .. }, Reading::Unfinished) => {
-                self.stats.damage_caught += 1;
-                self.make_hole(from, to);
-            }
-            (_, Reading::Refused | Reading::Unfinished) => {
-                self.stats.damage_caught += 1;
-                self.break_link(from, to);
-            }
-            (_, Reading::Message) => {
-                self.stats.damage_unseen += 1;
-                self.break_link(from, to);
-            }
-        }
     }
 
     fn is_cut_between(&self, from: Pid, to: Pid) -> bool {
@@ -267,6 +268,7 @@ impl<M: Machine> World<M> {
             return;
         }
         self.net.link(from, to).open(self.now);
+        self.hearing.reaches(from, to, self.now);
         self.trace.add(self.now, from, Kind::Link, to as u64);
         let (id, host) = (self.processes[to].id, self.processes[to].host);
         let addr = self.hosts[host].clone();
@@ -363,21 +365,14 @@ fn flip(frame: &mut [u8], bits: u32, dice: &mut Dice) {
 }
 
 /// What the production runtime would make of a frame.
-pub(super) fn read_frame(frame: &[u8]) -> Reading {
-    let Some(header) = frame.first_chunk::<HEADER_BYTES>() else {
-        return Reading::Unfinished;
-    };
-    let length = u32::from_be_bytes(*header) as usize;
-    if length > MESSAGE_BYTES_MAX {
-        return Reading::Refused;
-    }
-    let Some(body) = frame.get(HEADER_BYTES..HEADER_BYTES + length) else {
-        return Reading::Unfinished;
-    };
-    match decode(body) {
-        // An empty frame is a sign of life, and what follows is read as the next frame.
-        Err(_) if body.is_empty() => read_frame(&frame[HEADER_BYTES..]),
+pub(super) fn read(frame: &[u8]) -> Reading {
+    match read_frame(frame) {
+        Ok(None) => Reading::Unfinished,
+        Ok(Some(read)) => match read.message {
+            Some(message) => Reading::Message(message),
+            // What follows an empty frame is read as the next one.
+            None => self::read(&frame[read.bytes..]),
+        },
         Err(_) => Reading::Refused,
-        Ok(_) => Reading::Message,
     }
 }

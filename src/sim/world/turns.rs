@@ -19,7 +19,7 @@ const GROUP_INPUTS_MAX: u64 = 64;
 
 impl<M: Machine> World<M> {
     /// The process handles its inbox when it next can.
-    pub(super) fn take_turn_soon(&mut self, pid: Pid) {
+    pub(in crate::sim) fn take_turn_soon(&mut self, pid: Pid) {
         let process = &mut self.processes[pid];
         if process.has_turn || !process.is_alive() {
             return;
@@ -48,6 +48,10 @@ impl<M: Machine> World<M> {
         let was_ready = process.ready;
         let handled = process.run_group(self.now, most, &mut effects);
         self.stats.inputs += handled as u64;
+        self.hearing.turned(pid, self.now);
+        if process.slow > 1 {
+            self.hearing.disturb(pid, self.now);
+        }
         let compute = self.params.compute * u32::try_from(process.slow).unwrap_or(u32::MAX);
         process.busy_until = self.now + compute;
         let leaves = process.busy_until;
@@ -107,14 +111,24 @@ impl<M: Machine> World<M> {
             return;
         };
         if let Some(state) = machine.node().and_then(Node::state) {
-            self.chronicle.note(state.store());
+            let judged = self.remains.note(self.chronicle.note(state.store()));
+            if let Err(violation) = judged {
+                self.accuse(violation);
+            }
         }
+        let process = &self.processes[pid];
+        let Some(machine) = &process.machine else {
+            return;
+        };
         let Some(view) = machine.view() else { return };
         self.trace
             .add(self.now, pid, Kind::State, view.digest.0 ^ view.applied.0);
         let judged = self.observer.turned(pid, id, machine, &view);
         if let Err(violation) = judged {
             self.accuse(violation);
+        }
+        if let Some(seats) = self.observer.take_seats() {
+            self.takeover.note_seats(seats, self.now);
         }
     }
 
@@ -141,7 +155,8 @@ impl<M: Machine> World<M> {
             Effect::Halt(reason) => {
                 let id = self.processes[pid].id;
                 self.note(pid, || format!("halts: {reason}"));
-                if matches!(reason, Halt::Evicted { .. } | Halt::Left) {
+                let is_asked = self.processes[pid].leaving.is_some();
+                if matches!(reason, Halt::Evicted { .. }) || reason == Halt::Left && is_asked {
                     return self.retire(pid, &reason);
                 }
                 self.accuse(Violation::new(
@@ -156,7 +171,10 @@ impl<M: Machine> World<M> {
     /// another id.
     fn retire(&mut self, pid: Pid, reason: &Halt) {
         self.stop(pid);
-        if matches!(reason, Halt::Evicted { .. }) {
+        if let Some((_, farewell)) = self.processes[pid].leaving {
+            sometimes!(LeavesAsAsked, *reason == Halt::Left);
+            self.follow_up(farewell);
+        } else if matches!(reason, Halt::Evicted { .. }) {
             let host = self.processes[pid].host;
             self.queue
                 .push(self.now + AT_ONCE, Happening::Rejoin { host, was: pid });

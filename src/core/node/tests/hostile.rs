@@ -118,6 +118,7 @@ fn message(from: u8) -> BoxedStrategy<Message> {
         any_slot(),
         any::<u64>(),
         any::<u64>(),
+        any::<u32>(),
         vec(
             (
                 prop_oneof![Just(1), Just(2), Just(4), Just(9)],
@@ -152,20 +153,23 @@ fn message(from: u8) -> BoxedStrategy<Message> {
                 decided,
             }
         }),
-        beat.prop_map(|(lane, applied, digest, seen, sent_us, echo_us, silent)| {
-            Message::Beat(Beat {
-                lane,
-                applied,
-                digest: Digest(digest),
-                seen,
-                sent_us,
-                echo_us,
-                silent: silent
-                    .into_iter()
-                    .map(|(n, ms)| Silence { process: id(n), ms })
-                    .collect(),
-            })
-        }),
+        beat.prop_map(
+            |(lane, applied, digest, seen, sent_us, echo_us, majority_us, silent)| {
+                Message::Beat(Beat {
+                    lane,
+                    applied,
+                    digest: Digest(digest),
+                    seen,
+                    sent_us,
+                    echo_us,
+                    majority_us,
+                    silent: silent
+                        .into_iter()
+                        .map(|(n, ms)| Silence { process: id(n), ms })
+                        .collect(),
+                })
+            }
+        ),
         any_slot().prop_map(|from| Message::Ask { from }),
         (far(), vec(entry(from), 0..20))
             .prop_map(|(from, entries)| Message::Learn { from, entries }),
@@ -231,6 +235,7 @@ fn a_stranger_that_contradicts_stops_nobody() {
         seen: Slot(0),
         sent_us: 1,
         echo_us: 0,
+        majority_us: 0,
         silent: Vec::new(),
     };
     world.tell(STRANGER, 1, Message::Beat(beat));
@@ -248,6 +253,7 @@ fn a_slot_far_ahead_does_not_make_a_lone_member_count_up_to_it() {
         seen: Slot(1 << 40),
         sent_us: 1,
         echo_us: 0,
+        majority_us: 0,
         silent: Vec::new(),
     };
     world.tell(STRANGER, 1, Message::Beat(beat));

@@ -51,7 +51,7 @@ pub struct Request {
     #[prost(bool, optional, tag = "20")]
     pub local: Option<bool>,
     /// SET and DEL of a membership slot: do it even if that costs the majority, as far as this node
-    /// can tell. Unknown to the original.
+    /// can tell. RECOVER: do it although this node would advise against it. Unknown to the original.
     #[prost(bool, optional, tag = "21")]
     pub force: Option<bool>,
 }
@@ -114,6 +114,9 @@ pub enum Verb {
     /// What this node knows of itself and of the others: a [`Report`](super::Report) in `value`.
     /// Unknown to the original.
     Status = 32,
+    /// Make a new cluster of what this node remembers; without a value, tell what that would come
+    /// to. Unknown to the original.
+    Recover = 33,
     /// Present a secret.
     Access = 99,
 }
@@ -133,6 +136,7 @@ impl Verb {
             16 => Verb::Stat,
             20 => Verb::Self_,
             32 => Verb::Status,
+            33 => Verb::Recover,
             99 => Verb::Access,
             _ => return None,
         })

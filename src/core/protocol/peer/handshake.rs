@@ -14,13 +14,13 @@ use bincode::config::{Configuration, LittleEndian, Varint};
 use bincode::{Decode, Encode};
 use subtle::ConstantTimeEq;
 
-use crate::core::id::NodeId;
+use crate::core::id::{Lineage, NodeId};
 
 /// What a connection between nodes begins with, in both directions.
 pub const MAGIC: [u8; 4] = [0xD0, b'O', b'Z', b'R'];
 
 /// The version of everything that nodes say to each other.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// Bytes of magic, version and length.
 pub const PREFIX_BYTES: usize = 10;
@@ -49,6 +49,8 @@ pub struct Hello {
     pub secret: Vec<u8>,
     /// Whom it wants to reach, if it knows.
     pub expect: Option<NodeId>,
+    /// Which cluster of that name it belongs to, once it knows.
+    pub lineage: Option<Lineage>,
 }
 
 impl fmt::Debug for Hello {
@@ -59,6 +61,7 @@ impl fmt::Debug for Hello {
             .field("addr", &self.addr)
             .field("boot", &self.boot)
             .field("expect", &self.expect)
+            .field("lineage", &self.lineage)
             .finish_non_exhaustive()
     }
 }
@@ -72,6 +75,8 @@ pub struct Welcome {
     pub addr: String,
     /// Its cluster.
     pub cluster: String,
+    /// Which cluster of that name it is. Whoever is welcomed knows it: without it there is none.
+    pub lineage: Option<Lineage>,
 }
 
 /// What the dialed node says to a [`Hello`].
@@ -115,6 +120,15 @@ pub enum Refusal {
     /// Too many nodes are connected.
     #[error("it has too many connections of nodes")]
     Busy,
+    /// The clusters have the same name, and are not the same.
+    #[error("it belongs to another cluster of that name: {lineage}")]
+    Lineage {
+        /// Its cluster.
+        lineage: Lineage,
+    },
+    /// The node does not belong to any cluster so far, and neither does the dialer.
+    #[error("it looks for its cluster itself")]
+    Homeless,
 }
 
 /// Why bytes are not a greeting.
@@ -155,8 +169,14 @@ impl Welcome {
             Refusal::Cluster {
                 cluster: self.cluster.clone(),
             }
+        } else if let Some(lineage) = self.lineage
+            && hello.lineage.is_some_and(|theirs| theirs != lineage)
+        {
+            Refusal::Lineage { lineage }
         } else if hello.expect.is_some_and(|id| id != self.id) {
             Refusal::NotMe { id: self.id }
+        } else if self.lineage.or(hello.lineage).is_none() {
+            Refusal::Homeless
         } else {
             return Answer::Welcome(self.clone());
         })
@@ -213,6 +233,7 @@ mod tests {
             id: NodeId([1; 10]),
             addr: "10.0.0.1:8046".into(),
             cluster: "local".into(),
+            lineage: Some(lineage(1)),
         }
     }
 
@@ -224,7 +245,47 @@ mod tests {
             boot: 3,
             secret: b"sesame".to_vec(),
             expect: None,
+            lineage: None,
         }
+    }
+
+    fn lineage(generation: u32) -> Lineage {
+        Lineage {
+            founder: NodeId([7; 10]),
+            generation,
+        }
+    }
+
+    #[test]
+    fn clusters_of_one_name_are_told_apart_before_who_is_looked_for() {
+        let from = |lineage| Hello {
+            lineage,
+            expect: Some(NodeId([9; 10])),
+            ..them()
+        };
+        let judge = |hello: Hello| us().judge(b"sesame", &hello);
+        let refusal = Refusal::Lineage {
+            lineage: lineage(1),
+        };
+        assert_eq!(judge(from(Some(lineage(2)))), Answer::Refused(refusal));
+        let not_me = Answer::Refused(Refusal::NotMe { id: us().id });
+        assert_eq!(judge(from(Some(lineage(1)))), not_me);
+        assert_eq!(judge(from(None)), not_me);
+    }
+
+    #[test]
+    fn two_that_have_no_cluster_are_of_no_use_to_each_other() {
+        let homeless = Welcome {
+            lineage: None,
+            ..us()
+        };
+        let judge = |hello: Hello| homeless.judge(b"sesame", &hello);
+        assert_eq!(judge(them()), Answer::Refused(Refusal::Homeless));
+        let called = Hello {
+            lineage: Some(lineage(2)),
+            ..them()
+        };
+        assert_eq!(judge(called), Answer::Welcome(homeless.clone()));
     }
 
     #[test]
@@ -284,7 +345,7 @@ mod tests {
         let answer = Answer::Refused(Refusal::Version { speaks: 1 });
         assert_eq!(
             encode_greeting(&answer),
-            b"\xd0OZR\x00\x02\x00\x00\x00\x03\x01\x00\x01"
+            b"\xd0OZR\x00\x03\x00\x00\x00\x03\x01\x00\x01"
         );
         assert!(
             i32::from_be_bytes(MAGIC) < 0,

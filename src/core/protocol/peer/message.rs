@@ -149,6 +149,8 @@ pub struct Beat {
     /// `sent_us` of the latest beat received from the addressee, advanced by the time that has
     /// passed since: the addressee's clock minus this is a round trip. 0 if none was received.
     pub echo_us: u64,
+    /// The sender's round trip to the nearest majority, in microseconds. 0 if it is not known.
+    pub majority_us: u32,
     /// Processes that the sender does not hear.
     pub silent: Vec<Silence>,
 }

@@ -80,6 +80,7 @@ fn beat(base: u64, next: u64, used: &[u64]) -> Message {
         seen: Slot(0),
         sent_us: 0,
         echo_us: 0,
+        majority_us: 0,
         silent: Vec::new(),
     })
 }

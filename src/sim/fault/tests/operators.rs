@@ -90,6 +90,64 @@ fn slots_are_added_and_removed() {
 }
 
 #[test]
+fn who_is_asked_to_leave_hands_its_slot_over_and_ends_and_another_one_comes() {
+    let mut world = cluster_with(1, Duration::from_secs(60));
+    let (_, leaver) = seats(&world)[1];
+    let leaver = leaver.expect("somebody holds it");
+    let pid = world.by_id[&leaver];
+    let host = world.processes[pid].host;
+    world.inflict(Fault::Leave {
+        host,
+        kill_us: 10_000_000,
+        back_us: 1_000_000,
+        back_host: None,
+    });
+    run(&mut world, 1);
+    assert!(!world.processes[pid].is_alive(), "it ends by itself");
+    let successor = seats(&world)[1].1.expect("the standby took it");
+    assert_ne!(successor, leaver);
+    assert_eq!(world.stats.crashes, 0);
+    run(&mut world, 2);
+    assert!(world.process_on(host).is_some(), "another one has come");
+}
+
+#[test]
+fn who_does_not_end_in_time_is_killed() {
+    let mut world = cluster_with(1, Duration::from_secs(60));
+    let pid = world.process_on(2).expect("a process runs there");
+    world.inflict(Fault::Leave {
+        host: 2,
+        kill_us: 100,
+        back_us: 100,
+        back_host: Some(2),
+    });
+    run(&mut world, 1);
+    assert!(!world.processes[pid].is_alive());
+    assert_eq!(world.stats.crashes, 1);
+    assert!(world.process_on(2).is_some_and(|other| other != pid));
+}
+
+#[test]
+fn a_rolling_restart_replaces_every_process_and_costs_no_seat() {
+    let mut world = cluster_with(1, Duration::from_secs(60));
+    let before: Vec<Pid> = world.alive().collect();
+    world.inflict(Fault::RollingRestart {
+        hosts: vec![0, 1, 2, 3, 4],
+        step_us: 2_000_000,
+        back_us: 200_000,
+    });
+    run(&mut world, 15);
+    assert!(before.iter().all(|pid| !world.processes[*pid].is_alive()));
+    assert_eq!(world.alive().count(), before.len());
+    let holders = seats(&world).into_iter().map(|(_, holder)| holder);
+    let seated = holders.flatten().filter(|id| {
+        let pid = world.by_id[id];
+        world.processes[pid].is_alive()
+    });
+    assert_eq!(seated.count(), 4);
+}
+
+#[test]
 fn nobody_is_removed_whose_loss_the_cluster_would_not_survive() {
     let mut world = cluster(0);
     for host in [0, 1] {

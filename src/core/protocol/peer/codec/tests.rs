@@ -328,6 +328,7 @@ fn examples() -> Vec<Message> {
             seen: Slot(3),
             sent_us: 1_000_000,
             echo_us: 0,
+            majority_us: 0,
             silent: vec![Silence {
                 process: member,
                 ms: 300,
@@ -443,16 +444,18 @@ fn beat() -> impl Strategy<Value = Beat> {
         slot(),
         any::<u64>(),
         any::<u64>(),
+        any::<u32>(),
         vec((member(), any::<u32>()), 0..4),
     )
         .prop_map(
-            |(lane, applied, digest, seen, sent_us, echo_us, silent)| Beat {
+            |(lane, applied, digest, seen, sent_us, echo_us, majority_us, silent)| Beat {
                 lane,
                 applied,
                 digest: Digest(digest),
                 seen,
                 sent_us,
                 echo_us,
+                majority_us,
                 silent: silent
                     .into_iter()
                     .map(|(process, ms)| Silence { process, ms })

@@ -1,0 +1,95 @@
+//! Who was put out, or has left, leaves nothing behind: with its address all its files in `/ctl/node`
+//! go, and none comes back. Lists of processes would grow for ever otherwise, and tell of ghosts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Violation;
+use crate::core::id::NodeId;
+use crate::core::protocol::client::{FLAG_DEL, FLAG_SET};
+use crate::sim::model::Event;
+
+/// The property, as a sentence.
+pub const PROPERTY: &str = "who is put out leaves nothing behind in /ctl/node";
+
+const NODES: &str = "/ctl/node/";
+
+/// The files of processes, as the events tell of them.
+#[derive(Debug, Default)]
+pub struct Remains {
+    files: BTreeMap<NodeId, BTreeSet<String>>,
+    /// Whose address was there and is not any more.
+    gone: BTreeSet<NodeId>,
+}
+
+impl Remains {
+    /// Takes in what has happened since the last time: whole commands.
+    pub fn note(&mut self, events: &[Event]) -> Result<(), Violation> {
+        let mut is_touched = false;
+        for event in events {
+            let path = event.path.strip_prefix(NODES.as_bytes());
+            let Some(path) = path.and_then(|path| std::str::from_utf8(path).ok()) else {
+                continue;
+            };
+            let Some((id, name)) = path.split_once('/') else {
+                continue;
+            };
+            let Ok(id) = id.parse::<NodeId>() else {
+                continue;
+            };
+            is_touched = true;
+            let files = self.files.entry(id).or_default();
+            match event.flags {
+                FLAG_SET => {
+                    files.insert(name.to_owned());
+                }
+                FLAG_DEL => {
+                    files.remove(name);
+                    if name == "addr" {
+                        self.gone.insert(id);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let mut left = self.gone.iter().filter_map(|id| {
+            let files = self.files.get(id)?;
+            Some((id, files.first()?))
+        });
+        match left.next().filter(|_| is_touched) {
+            None => Ok(()),
+            Some((id, file)) => Err(Violation::new(
+                PROPERTY,
+                format!("{NODES}{id}/{file} is there, though {id} is gone"),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(path: &str, flags: i32) -> Event {
+        Event {
+            path: path.to_owned().into(),
+            value: bytes::Bytes::new(),
+            flags,
+        }
+    }
+
+    #[test]
+    fn files_go_with_their_process_and_do_not_come_back() {
+        let id = NodeId([7; 10]);
+        let [addr, applied] = ["addr", "applied"].map(|name| format!("{NODES}{id}/{name}"));
+        let mut remains = Remains::default();
+        let both = [event(&addr, FLAG_SET), event(&applied, FLAG_SET)];
+        assert_eq!(remains.note(&both), Ok(()));
+        let gone = [event(&addr, FLAG_DEL), event(&applied, FLAG_DEL)];
+        assert_eq!(remains.note(&gone), Ok(()));
+        assert!(remains.note(&[event(&applied, FLAG_SET)]).is_err());
+
+        let mut remains = Remains::default();
+        assert_eq!(remains.note(&both), Ok(()));
+        assert!(remains.note(&gone[..1]).is_err());
+    }
+}

@@ -2,7 +2,7 @@
 //! loopback addresses, 64 clients that write one file each as fast as they can, spread over all
 //! three.
 //!
-//! `cargo bench --bench stall [-- kill|stop|slow|far --rounds 10]`
+//! `cargo bench --bench stall [-- kill|stop|slow|far|roll --rounds 10]`
 
 #![allow(
     clippy::disallowed_types,
@@ -43,6 +43,8 @@ const NOTICED: Duration = Duration::from_millis(500);
 /// A slow member stands still for the first part of each period.
 const STANDSTILL: Duration = Duration::from_millis(90);
 const PERIOD: Duration = Duration::from_millis(100);
+/// How long a restarted process is given to catch up before the next one is.
+const CAUGHT_UP: Duration = Duration::from_millis(1000);
 /// What a far member's proxy adds to each way.
 const DELAY: Duration = Duration::from_millis(100);
 
@@ -75,6 +77,8 @@ enum Trouble {
     Slow,
     /// Delay all that is sent to it by 100 ms, by a proxy
     Far,
+    /// Restart all, one after the other, with a standby at hand
+    Roll,
 }
 
 /// What one round showed about the clients of the members that were left alone.
@@ -122,6 +126,7 @@ fn headline(trouble: Trouble) -> &'static str {
         Trouble::Kill => "kill: one member is killed (healthy -> after)",
         Trouble::Stop => "stop: one member stands still for 5 s, and goes on (healthy -> after)",
         Trouble::Slow => "slow: one member stands still for 90 ms of every 100 (healthy -> after)",
+        Trouble::Roll => "roll: all are restarted in turn, with a standby (healthy -> after)",
         Trouble::Far => "far: what is sent to one member takes 100 ms more (healthy -> after)",
     }
 }
@@ -129,7 +134,11 @@ fn headline(trouble: Trouble) -> &'static str {
 async fn measure(trouble: Trouble, victim: usize, flags: &Flags) -> Outcome {
     let far = (trouble == Trouble::Far).then_some(victim);
     let mut cluster = Cluster::start(far, &flags.log).await;
-    let load = Load::start(&cluster.addrs(), victim, flags.clients).await;
+    if trouble == Trouble::Roll {
+        cluster.add_standby().await;
+    }
+    let victim_of_load = (trouble != Trouble::Roll).then_some(victim);
+    let load = Load::start(&cluster.addrs(), victim_of_load, flags.clients).await;
     sleep(WARM_UP).await;
     let began = Instant::now();
     sleep(HEALTHY).await;
@@ -145,7 +154,7 @@ async fn measure(trouble: Trouble, victim: usize, flags: &Flags) -> Outcome {
             cluster.stop(victim);
             sleep(STOPPED).await;
             cluster.resume(victim);
-            load.read_through_victim();
+            load.read();
             sleep(CONTINUED).await;
         }
         Trouble::Slow => {
@@ -156,6 +165,14 @@ async fn measure(trouble: Trouble, victim: usize, flags: &Flags) -> Outcome {
                 cluster.resume(victim);
                 sleep(PERIOD - STANDSTILL).await;
             }
+        }
+        Trouble::Roll => {
+            for n in 0..MEMBERS {
+                cluster.restart((victim + n) % MEMBERS).await;
+                sleep(CAUGHT_UP).await;
+            }
+            load.read();
+            sleep(CAUGHT_UP).await;
         }
         Trouble::Far => {
             noticed = struck + NOTICED;

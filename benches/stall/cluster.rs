@@ -25,6 +25,28 @@ pub struct Cluster {
 struct Member {
     addr: String,
     child: Child,
+    log: String,
+}
+
+impl Member {
+    fn start(addr: String, listen: &str, attach: Option<&str>, log: &str) -> Member {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_doozerd"));
+        command.args(["-w", "false", "-log", log]);
+        command.args(["-l", listen, "--advertise", &addr]);
+        if let Some(attach) = attach {
+            command.args(["-a", attach]);
+        }
+        let child = command
+            .env_remove("DOOZER_RWSECRET")
+            .env_remove("DOOZER_ROSECRET")
+            .env_remove("DOOZER_BOOT_URI")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("doozerd starts");
+        let log = log.to_owned();
+        Member { addr, child, log }
+    }
 }
 
 impl Drop for Member {
@@ -42,31 +64,14 @@ impl Cluster {
         let mut proxy = None;
         let mut members = Vec::new();
         for n in 0..MEMBERS {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_doozerd"));
-            command.args(["-w", "false", "-log", log]);
+            let mut listen = addr(n);
             if far == Some(n) {
-                let hidden = format!("127.0.0.{}:{}", n + 1, free_port());
-                proxy = Some(Proxy::start(addr(n), hidden.clone()).await);
-                command.args(["-l", &hidden, "--advertise", &addr(n)]);
-            } else {
-                command.args(["-l", &addr(n)]);
+                listen = format!("127.0.0.{}:{}", n + 1, free_port());
+                proxy = Some(Proxy::start(addr(n), listen.clone()).await);
             }
-            if n > 0 {
-                command.args(["-a", &addr(0)]);
-            }
-            let child = command
-                .env_remove("DOOZER_RWSECRET")
-                .env_remove("DOOZER_ROSECRET")
-                .env_remove("DOOZER_BOOT_URI")
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .spawn()
-                .expect("doozerd starts");
-            members.push(Member {
-                addr: addr(n),
-                child,
-            });
-            let client = connect(&addr(n)).await;
+            let attach = (n > 0).then(|| addr(0));
+            members.push(Member::start(addr(n), &listen, attach.as_deref(), log));
+            let client = connect(&[addr(n)]).await;
             if n > 0 {
                 let slot = format!("/ctl/cal/{n}");
                 let added = client.set(&slot, "", Condition::MISSING).await;
@@ -75,6 +80,34 @@ impl Cluster {
             }
         }
         Cluster { members, proxy }
+    }
+
+    /// Starts a standby.
+    pub async fn add_standby(&mut self) {
+        let first = &self.members[0];
+        let (_, port) = first.addr.rsplit_once(':').expect("an address with a port");
+        let addr = format!("127.0.0.{}:{port}", self.members.len() + 1);
+        let standby = Member::start(addr.clone(), &addr, Some(&first.addr), &first.log);
+        self.members.push(standby);
+        connect(&[addr]).await;
+    }
+
+    /// Asks a process to end, waits until it has, starts it again, and waits until it serves.
+    pub async fn restart(&mut self, n: usize) {
+        self.signal(n, Signal::TERM);
+        let begin = Instant::now();
+        while !matches!(self.members[n].child.try_wait(), Ok(Some(_))) {
+            assert!(begin.elapsed() < FORMING_MAX, "a process does not end");
+            sleep(Duration::from_millis(1)).await;
+        }
+        let other = (n + 1) % self.members.len();
+        let (attach, log) = (
+            self.members[other].addr.clone(),
+            self.members[n].log.clone(),
+        );
+        let addr = self.members[n].addr.clone();
+        self.members[n] = Member::start(addr.clone(), &addr, Some(&attach), &log);
+        connect(&[addr]).await;
     }
 
     /// Where clients find the members.
@@ -112,13 +145,13 @@ impl Cluster {
     }
 }
 
-/// A client of one server, which it waits for.
-pub async fn connect(addr: &str) -> Client {
+/// A client of the first of these servers, which it waits for, and of the others if that goes away.
+pub async fn connect(addrs: &[String]) -> Client {
     let begin = Instant::now();
+    let addrs = addrs.iter().map(|addr| addr.parse().expect("an address"));
+    let uri = Uri::of(addrs.collect());
     loop {
-        let addr = addr.parse().expect("a well-formed address");
-        let options = Options::default();
-        match Client::connect_with(&Uri::of(vec![addr]), None, options).await {
+        match Client::connect_with(&uri, None, Options::default()).await {
             Ok(client) if client.rev().await.is_ok() => return client,
             _ => assert!(begin.elapsed() < FORMING_MAX, "a server does not answer"),
         }

@@ -8,7 +8,10 @@ use doozer::client::{Client, Condition};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::cluster::connect;
+use super::cluster::{MEMBERS, connect};
+
+/// Errors after which a client gives up.
+const ERRORS_MAX: usize = 3;
 
 /// A part of the time.
 #[derive(Clone, Copy)]
@@ -31,7 +34,7 @@ impl Span {
 /// Clients at work.
 pub struct Load {
     shared: Arc<Shared>,
-    victim: usize,
+    victim: Option<usize>,
     writers: Vec<JoinHandle<Seen>>,
     reader: JoinHandle<Read>,
 }
@@ -49,7 +52,7 @@ struct Seen {
     member: usize,
     /// When its writes were answered, and how long they took.
     writes: Vec<(Instant, Duration)>,
-    error: Option<String>,
+    errors: Vec<String>,
     moved: bool,
 }
 
@@ -75,21 +78,26 @@ pub struct Record {
 }
 
 impl Load {
-    /// Connects the clients, each to one member, and lets them write.
-    pub async fn start(addrs: &[String], victim: usize, count: usize) -> Load {
+    /// Connects the clients, each to one member, and lets them write. Those of the `victim` are
+    /// looked at on their own; without one, all may move to other members.
+    pub async fn start(addrs: &[String], victim: Option<usize>, count: usize) -> Load {
         let mut clients = Vec::new();
         for n in 0..count {
-            clients.push(connect(&addrs[n % addrs.len()]).await);
+            let mut addrs = addrs.to_vec();
+            addrs.rotate_left(n % MEMBERS);
+            addrs.truncate(if victim.is_some() { 1 } else { MEMBERS });
+            clients.push(connect(&addrs).await);
         }
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             reads: AtomicBool::new(false),
             written: (0..count).map(|_| AtomicU64::new(0)).collect(),
         });
-        let reader = connect(&addrs[victim]).await;
+        let reads_at = victim.map_or(addrs, |victim| &addrs[victim..=victim]);
+        let reader = connect(reads_at).await;
         let reader = tokio::spawn(read(reader, Arc::clone(&shared)));
         let writers = clients.into_iter().enumerate().map(|(n, client)| {
-            let member = n % addrs.len();
+            let member = n % MEMBERS;
             tokio::spawn(write(n, member, client, Arc::clone(&shared)))
         });
         Load {
@@ -100,8 +108,8 @@ impl Load {
         }
     }
 
-    /// From now on there are reads through the victim, which have to show all writes.
-    pub fn read_through_victim(&self) {
+    /// From now on there are reads, through the victim if there is one, which have to show all writes.
+    pub fn read(&self) {
         self.shared.reads.store(true, Ordering::Relaxed);
     }
 
@@ -118,11 +126,11 @@ impl Load {
         };
         for writer in self.writers {
             let seen = writer.await.expect("a writer ends");
-            if seen.member == self.victim {
-                record.victims_errors.extend(seen.error);
+            if Some(seen.member) == self.victim {
+                record.victims_errors.extend(seen.errors);
             } else {
                 record.clients.push(seen.writes);
-                record.errors.extend(seen.error);
+                record.errors.extend(seen.errors);
                 record.moved += usize::from(seen.moved);
             }
         }
@@ -136,7 +144,7 @@ async fn write(n: usize, member: usize, client: Client, shared: Arc<Shared>) -> 
     let mut seen = Seen {
         member,
         writes: Vec::new(),
-        error: None,
+        errors: Vec::new(),
         moved: false,
     };
     for value in 1.. {
@@ -154,8 +162,10 @@ async fn write(n: usize, member: usize, client: Client, shared: Arc<Shared>) -> 
                 seen.writes.push((now, now - begin));
             }
             Err(error) => {
-                seen.error = Some(format!("client {n}: {error}"));
-                break;
+                seen.errors.push(format!("client {n}: {error}"));
+                if seen.errors.len() >= ERRORS_MAX {
+                    break;
+                }
             }
         }
     }

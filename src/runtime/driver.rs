@@ -77,6 +77,10 @@ impl<N: Net, M: Machine> Driver<N, M> {
                     info!("{}", Halt::Left);
                     break;
                 }
+                Some(halt @ Halt::Recovered { .. }) => {
+                    info!("{halt}");
+                    return Err(halt);
+                }
                 Some(halt) => {
                     error!("halted: {halt}");
                     return Err(halt);

@@ -55,6 +55,11 @@
 //!
 //! Sockets, framing and everything else of the production runtime: that is what [`turmoil`] runs.
 //!
+//! # How to look at a run
+//!
+//! The world tells what happens to whoever listens ([`narration`]), and has the same trace if nobody
+//! does: as lines, as the account of one slot ([`explain`]), as a picture ([`draw`]).
+//!
 //! # How to add a fault, a client, a scenario
 //!
 //! A fault is a variant in [`fault`] with an arm in one of its rooms, a kind in [`nemesis`], and a test
@@ -66,8 +71,9 @@ pub mod chance;
 pub mod check;
 pub mod client;
 pub mod clock;
-
 pub mod disk;
+pub mod draw;
+pub mod explain;
 pub mod fault;
 pub mod files;
 pub mod hearing;
@@ -76,6 +82,7 @@ pub mod latency;
 pub mod machine;
 pub mod model;
 pub mod mutants;
+pub mod narration;
 pub mod nemesis;
 pub mod net;
 pub mod params;

@@ -102,7 +102,7 @@ pub fn hunt(mutant: Mutant, effort: Effort) -> Hunt {
     while hunt.runs < effort.runs && hunt.hits.len() < effort.hits {
         let seed = hunt.runs;
         hunt.runs += 1;
-        let planted = Planted::new(mutant);
+        let planted = Planted::new(Some(mutant));
         let violation = run::<Node>(&Setup::from_seed(seed), (), None).violation;
         hunt.reached += reached();
         drop(planted);
@@ -121,12 +121,13 @@ pub fn hunt(mutant: Mutant, effort: Effort) -> Hunt {
 }
 
 /// A bug that is planted in this thread as long as this lives.
-struct Planted;
+pub struct Planted(());
 
 impl Planted {
-    fn new(mutant: Mutant) -> Planted {
-        plant(Some(mutant));
-        Planted
+    /// Plants this bug, or none.
+    pub fn new(mutant: Option<Mutant>) -> Planted {
+        plant(mutant);
+        Planted(())
     }
 }
 

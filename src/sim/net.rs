@@ -173,6 +173,11 @@ impl Net {
         }
     }
 
+    /// The names under which the choices of all processes are drawn.
+    pub fn names(&self) -> &[u64] {
+        &self.names
+    }
+
     /// Keeps messages from `from` to `to` from arriving, until as many calls of `mend` follow.
     pub fn cut(&mut self, from: HostId, to: HostId) {
         let path = &mut self.paths[from][to];

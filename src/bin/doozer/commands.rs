@@ -135,8 +135,8 @@ async fn recover(client: &Client, flags: &Flags, force: bool, yes: bool) -> Resu
         return Err(Failure::Message(text.to_owned()));
     };
     let plan = client.recover(force, false).await?;
+    eprint!("{plan}");
     if !yes {
-        eprint!("{plan}");
         if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
             let text = "nobody is there to be asked: to do this, give --yes";
             return Err(Failure::Message(text.to_owned()));
@@ -149,7 +149,8 @@ async fn recover(client: &Client, flags: &Flags, force: bool, yes: bool) -> Resu
             return Err(Failure::Message("nothing was done".to_owned()));
         }
     }
-    output::text(&client.recover(force, true).await?)
+    client.recover(force, true).await?;
+    output::line(format_args!("{addr} is the only member of the new cluster"))
 }
 
 /// An empty variable is as good as none.

@@ -6,10 +6,14 @@
     reason = "runs seeds on several threads and tells how long they took"
 )]
 
+mod draw;
+mod explain;
 mod mutants;
 mod progress;
+mod replay;
 mod run;
 mod shrink;
+mod source;
 mod subject;
 mod summary;
 mod sweep;
@@ -29,8 +33,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs one seed or scenario: `doozer-sim run --seed 42 --verbose`
+    /// Runs one seed or scenario: `doozer-sim run --seed 42`
     Run(run::Options),
+    /// Runs again and tells what happens, line by line: `doozer-sim replay --seed 42 --print slot=17`
+    Replay(replay::Options),
+    /// Draws a run: `doozer-sim draw --seed 42 --out run.html`
+    Draw(draw::Options),
+    /// Tells why a slot holds what it holds: `doozer-sim explain --seed 42 --slot 17`
+    Explain(explain::Options),
     /// Plants bugs in the node and tells how soon runs find them: `doozer-sim mutants --jobs 2`
     Mutants(mutants::Mutants),
     /// Makes a failure small: `doozer-sim shrink --seed 42 --out simulations/corpus/some.toml`
@@ -43,7 +53,10 @@ enum Command {
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
+        Command::Draw(options) => draw::main(&options),
+        Command::Explain(options) => explain::main(&options),
         Command::Mutants(options) => options.run(),
+        Command::Replay(options) => replay::main(&options),
         Command::Run(options) => run::main(&options),
         Command::Shrink(options) => shrink::main(&options),
         Command::Sweep(options) => sweep::main(&options),

@@ -12,7 +12,8 @@ use doozer::core::instrument::mutant::Mutant;
 use doozer::sim::mutants::{Effort, HEAD, Hunt, hunt};
 use doozer::sim::scenario::Scenario;
 
-use crate::run::read;
+use crate::source::read;
+use crate::subject::parse_mutant;
 
 /// Which bugs, and how long each is looked for.
 #[derive(Args)]
@@ -147,13 +148,4 @@ fn read_all(dir: &Path) -> anyhow::Result<Vec<(String, Scenario)>> {
         Ok((name.into_owned(), read(path)?))
     });
     named.collect()
-}
-
-/// The bug of this name.
-pub fn parse_mutant(name: &str) -> Result<Mutant, String> {
-    let found = Mutant::ALL.iter().find(|mutant| mutant.to_string() == name);
-    found.copied().ok_or_else(|| {
-        let all: Vec<String> = Mutant::ALL.iter().map(Mutant::to_string).collect();
-        format!("there is no bug {name}; there are {}", all.join(", "))
-    })
 }

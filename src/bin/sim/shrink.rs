@@ -12,8 +12,8 @@ use doozer::sim::scenario::{Expect, Scenario};
 use doozer::sim::setup::Setup;
 use doozer::sim::shrink::{Shrunk, shrink};
 
-use crate::mutants::parse_mutant;
-use crate::run::read;
+use crate::source::read;
+use crate::subject::parse_mutant;
 use crate::summary::cpu_time;
 
 /// Arguments of `shrink`.

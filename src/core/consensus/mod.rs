@@ -277,6 +277,7 @@ impl Consensus {
         self.backlog
             .forget_gone(me, is_owner, |id| peers.is_silent(id, now));
         self.retransmit(now, env);
+        self.repeat_revocation(now, env);
         self.repeat_questions(now, env);
         self.check_stall(now, peers, env);
         self.catch_up(now, peers, env);
@@ -287,6 +288,7 @@ impl Consensus {
     pub fn deadline(&self) -> Time {
         [
             self.retransmit_deadline(),
+            self.repeat_deadline(),
             self.forward_deadline(),
             self.reader.deadline(),
             self.stall_deadline(),

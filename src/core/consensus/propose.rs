@@ -18,9 +18,9 @@ pub const PIPELINE: usize = 4;
 
 /// Before an unanswered proposal or forwarded command is sent again, doubled each time. Messages
 /// are lost only with a connection.
-const RETRANSMIT: Duration = Duration::from_millis(50);
+pub(super) const RETRANSMIT: Duration = Duration::from_millis(50);
 /// Longest pause between two times.
-const RETRANSMIT_MAX: Duration = Duration::from_secs(1);
+pub(super) const RETRANSMIT_MAX: Duration = Duration::from_secs(1);
 
 /// How long an owner may bring nothing about before commands are handed to another one.
 const FORWARD_PATIENCE: Duration = Duration::from_millis(200);

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::propose::{RETRANSMIT, RETRANSMIT_MAX};
 use super::{Ballot, Consensus, Slot};
 use crate::core::durable::Record;
-use crate::core::env::{Env, Notice, Time};
+use crate::core::env::{Env, Notice, RecordId, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::{planted, sometimes};
 use crate::core::log::Entry;
@@ -54,6 +55,11 @@ pub(super) struct Revocation {
     /// Whether a majority has found one of them open.
     justified: bool,
     slots: BTreeMap<Slot, Answers>,
+    /// The record of its round.
+    record: RecordId,
+    /// When what is not answered is sent again, and how long to wait from then on.
+    due: Time,
+    pause: Duration,
 }
 
 impl Revocation {
@@ -261,12 +267,6 @@ impl Consensus {
             .iter()
             .map(|slot| (*slot, Answers::default()))
             .collect();
-        self.revocation = Some(Revocation {
-            ballot,
-            owner,
-            justified: false,
-            slots: answers,
-        });
         env.notice(Notice::Revoked {
             owner,
             slots: slots.len(),
@@ -275,9 +275,76 @@ impl Consensus {
         let record = env.record(Record::Round {
             round: ballot.round,
         });
+        self.revocation = Some(Revocation {
+            ballot,
+            owner,
+            justified: false,
+            slots: answers,
+            record,
+            due: now + RETRANSMIT,
+            pause: RETRANSMIT * 2,
+        });
         let mut to = self.others(first, last);
         to.push(self.me);
         env.send(&to, Message::Prepare { ballot, slots }, Some(record));
+    }
+
+    /// Sends what a revocation asks for again to those who have not answered. What is lost with a
+    /// connection must not cost the wait for another attempt, which leaves room for those of others
+    /// and so takes seconds.
+    pub(super) fn repeat_revocation(&mut self, now: Time, env: &mut impl Env) {
+        if planted!(NeverRetransmits) {
+            return;
+        }
+        let Some(mut revocation) = self.revocation.take_if(|r| now >= r.due) else {
+            return;
+        };
+        let (ballot, record) = (revocation.ballot, revocation.record);
+        let mut asked = Vec::new();
+        let mut silent: Vec<NodeId> = Vec::new();
+        let mut proposed = Vec::new();
+        for (slot, answers) in &revocation.slots {
+            let state = self.window.get(*slot);
+            let Some(state) = state.filter(|state| state.decided.is_none()) else {
+                continue;
+            };
+            if answers.proposed {
+                let accepted = state.accepted.clone();
+                let own = accepted.filter(|(accepted, _)| *accepted == ballot);
+                proposed.extend(own.map(|(_, entry)| (*slot, entry)));
+                continue;
+            }
+            asked.push(*slot);
+            let members = self.epochs.at(*slot).members.iter().enumerate();
+            let missing = members.filter(|(index, _)| answers.promised & 1 << index == 0);
+            silent.extend(missing.map(|(_, member)| *member));
+        }
+        silent.sort_unstable();
+        silent.dedup();
+        silent.retain(|member| *member != self.me);
+        revocation.due = match asked.is_empty() && proposed.is_empty() {
+            true => Time::NEVER,
+            false => now + revocation.pause,
+        };
+        revocation.pause = (revocation.pause * 2).min(RETRANSMIT_MAX);
+        self.revocation = Some(revocation);
+        if !asked.is_empty() && !silent.is_empty() {
+            sometimes!(PrepareRepeated);
+            let slots = asked;
+            env.send(&silent, Message::Prepare { ballot, slots }, Some(record));
+        }
+        if let (Some((first, _)), Some((last, _))) = (proposed.first(), proposed.last()) {
+            sometimes!(RevokedProposalRepeated);
+            let others = self.others(*first, *last);
+            self.send_accept(&others, ballot, proposed, env);
+        }
+    }
+
+    pub(super) fn repeat_deadline(&self) -> Time {
+        if planted!(NeverRetransmits) {
+            return Time::NEVER;
+        }
+        self.revocation.as_ref().map_or(Time::NEVER, |r| r.due)
     }
 
     /// An acceptor has promised.

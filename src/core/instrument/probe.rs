@@ -123,6 +123,10 @@ probes! {
     OwnerExcused,
     /// A revoker has proposed in the stalled slot, and begins again.
     RevocationRetried,
+    /// A revoker asks for promises again, as an answer is missing.
+    PrepareRepeated,
+    /// A revoker proposes again what is not decided.
+    RevokedProposalRepeated,
     /// An owner takes over its own slots that it has not used.
     RevokesUnusedTurns,
     /// A member that hears no other one tries to take slots over.

@@ -31,6 +31,10 @@ const MEMORY: Duration = Duration::from_secs(2);
 /// An owner that a majority has not heard for so long is dropped before it holds anybody up.
 const DOWN: Duration = Duration::from_secs(1);
 
+/// How often a member looks at the owners, unless it has just taken slots over: far more often than
+/// anything about them changes, and far less often than it acts.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// Between two proposals of this member.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -107,6 +111,7 @@ pub struct Ownership {
     banned_until: Time,
     ban: Duration,
     due: Time,
+    look_due: Time,
 }
 
 impl Ownership {
@@ -122,6 +127,7 @@ impl Ownership {
             banned_until: Time(0),
             ban: BAN_MIN,
             due: Time(0),
+            look_due: Time(0),
         }
     }
 
@@ -132,6 +138,7 @@ impl Ownership {
             (*times, *since) = (0, now);
         }
         *times += 1;
+        self.look_due = Time(0);
     }
 
     /// A write by a client of this member was applied.
@@ -159,8 +166,12 @@ impl Ownership {
     pub fn propose(&mut self, sight: Sight<'_>) -> Option<Op> {
         let now = sight.now;
         self.note_stream(now, sight.last_write);
+        if now < self.due.max(self.look_due) {
+            return None;
+        }
+        self.look_due = now + LOOK;
         let latest = sight.epochs.latest();
-        if now < self.due || latest.start > sight.applied.next() || !latest.has(self.me) {
+        if latest.start > sight.applied.next() || !latest.has(self.me) {
             return None;
         }
         if sight.is_behind() {
@@ -190,7 +201,9 @@ impl Ownership {
         };
     }
 
-    fn is_suspect(&self, owner: NodeId, sight: Sight<'_>) -> bool {
+    /// Whether an owner is to be dropped. Others wait for it only, for its distance or its slowness,
+    /// if it is further away than `far`.
+    fn is_suspect(&self, owner: NodeId, far: Option<Duration>, sight: Sight<'_>) -> bool {
         let Sight { now, peers, .. } = sight;
         let revoked = self.revoked.get(&owner);
         let times = match revoked {
@@ -202,32 +215,27 @@ impl Ownership {
             let evidence = sight.evidence;
             evidence.is_agreed(self.me, owner, span, latest, peers, now)
         };
+        let is_far = || {
+            let trip = peers.get(owner).and_then(Peer::round_trip);
+            let is_far = trip.zip(far).is_some_and(|(trip, far)| trip > far);
+            sometimes!(OwnerTooFar, is_far);
+            is_far
+        };
         owner != self.me
             && (times >= REVOCATIONS
                 || (times > 0 && is_unheard(Duration::ZERO))
                 || is_unheard(DOWN)
-                || self.is_far(owner, sight))
-    }
-
-    /// Whether others wait for this owner only, because of its distance or its slowness.
-    fn is_far(&self, owner: NodeId, sight: Sight<'_>) -> bool {
-        let members = &sight.epochs.latest().members;
-        let majority = sight.peers.majority_trip(self.me, members);
-        let trip = sight.peers.get(owner).and_then(Peer::round_trip);
-        let is_far = match (majority, trip) {
-            (Some(majority), Some(trip)) => trip > near(majority) * FAR,
-            _ => false,
-        };
-        sometimes!(OwnerTooFar, is_far);
-        is_far
+                || is_far())
     }
 
     fn without_suspects(&self, sight: Sight<'_>) -> Option<Vec<NodeId>> {
         let latest = sight.epochs.latest();
+        let majority = sight.peers.majority_trip(self.me, &latest.members);
+        let far = majority.map(|majority| near(majority) * FAR);
         let (suspects, mut owners): (Vec<NodeId>, Vec<NodeId>) = latest
             .owners
             .iter()
-            .partition(|owner| self.is_suspect(**owner, sight));
+            .partition(|owner| self.is_suspect(**owner, far, sight));
         if suspects.is_empty() {
             return None;
         }
@@ -426,7 +434,7 @@ mod tests {
         ownership.on_change(&epochs, Time(1));
         // Nobody writes: nobody waits for anybody.
         let now = Time(5_000_000);
-        assert_eq!(ownership.propose(sight(&epochs, &peers, now)), None);
+        assert_eq!(ownership.clone().propose(sight(&epochs, &peers, now)), None);
         ownership.on_use(id(1), now);
         let busy = Sight {
             last_write: Some(now),
@@ -439,7 +447,7 @@ mod tests {
         let op = ownership.clone().propose(busy);
         assert_eq!(owners(op), Some(vec![id(1), id(2)]));
         ownership.on_use(id(3), now);
-        assert_eq!(ownership.propose(busy), None);
+        assert_eq!(ownership.clone().propose(busy), None);
     }
 
     #[test]
@@ -450,21 +458,21 @@ mod tests {
         let mut ownership = Ownership::new(id(1));
         let now = Time(10);
         ownership.on_revoked(id(3), now);
-        assert_eq!(ownership.propose(sight(&epochs, &peers, now)), None);
+        assert_eq!(ownership.clone().propose(sight(&epochs, &peers, now)), None);
         let silence = |ms| Silence { process: id(3), ms };
         evidence.report(id(2), &[silence(0)]);
-        let op = ownership.propose(Sight {
+        let op = ownership.clone().propose(Sight {
             evidence: &evidence,
             ..sight(&epochs, &peers, now)
         });
         assert_eq!(owners(op), Some(vec![id(1), id(2)]));
 
-        let mut ownership = Ownership::new(id(1));
+        let ownership = Ownership::new(id(1));
         let now = Time(2_000_000);
         peers.hear(id(2), now);
         for (ms, dropped) in [(900, None), (1100, Some(vec![id(1), id(2)]))] {
             evidence.report(id(2), &[silence(ms)]);
-            let op = ownership.propose(Sight {
+            let op = ownership.clone().propose(Sight {
                 evidence: &evidence,
                 ..sight(&epochs, &peers, now)
             });

@@ -478,9 +478,12 @@ impl Node {
                 (false, _) => env.notice(Notice::Left),
             }
         }
+        if self.is_ready {
+            return;
+        }
         let is_known = self.housekeeping.is_registered(state);
         let is_founder = self.config.lineage().is_some();
-        if !self.is_ready && is_known && (!is_founder || self.is_member) {
+        if is_known && (!is_founder || self.is_member) {
             self.is_ready = true;
             env.notice(Notice::Ready);
         }

@@ -32,6 +32,11 @@ impl Configuration {
             .map(|(_, epoch)| epoch)
     }
 
+    /// All of them, by their first slots.
+    pub fn all(&self) -> impl ExactSizeIterator<Item = &Epoch> {
+        self.known.values()
+    }
+
     /// Compares what a node takes for the configurations of the slots that it has not applied with
     /// what others do.
     pub fn check(&mut self, node: NodeId, state: &State) -> Result<(), Violation> {

@@ -10,6 +10,7 @@ use crate::core::consensus::Slot;
 use crate::core::durable::Record;
 use crate::core::env::RecordId;
 use crate::core::id::NodeId;
+use crate::core::membership::Epoch;
 use crate::core::protocol::peer::Message;
 use crate::sim::machine::{Machine, View};
 use crate::sim::process::Pid;
@@ -29,6 +30,17 @@ pub struct Observer {
 }
 
 impl Observer {
+    /// The last slot that a process has shown that it has applied.
+    pub fn applied(&self, pid: Pid) -> Slot {
+        let shown = self.shown.get(pid).copied().flatten();
+        shown.map_or(Slot(0), |view| view.applied)
+    }
+
+    /// The configurations that have been shown, by their first slots.
+    pub fn epochs(&self) -> impl ExactSizeIterator<Item = &Epoch> {
+        self.configuration.all()
+    }
+
     /// A process has recorded something in this turn.
     pub fn recorded(&mut self, id: NodeId, at: RecordId, record: Record) -> Result<(), Violation> {
         self.acceptors.recorded(id, at, record)

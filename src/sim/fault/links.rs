@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Fault;
 use crate::sim::machine::Machine;
+use crate::sim::narration::{Happened, Place};
 use crate::sim::net::{Damage, State};
 use crate::sim::params::micros;
 use crate::sim::process::{HostId, Pid};
@@ -49,10 +50,15 @@ impl<M: Machine> World<M> {
                 extra_us,
                 span_us,
             } => {
-                let until = self.now + micros(*span_us);
+                let (extra, until) = (micros(*extra_us), self.now + micros(*span_us));
+                self.tell(Place::World, || Happened::Lagged {
+                    pairs: links,
+                    extra,
+                    until,
+                });
                 for (from, to) in links {
                     self.ensure_host(*from.max(to));
-                    self.net.path_mut(*from, *to).lag = micros(*extra_us);
+                    self.net.path_mut(*from, *to).lag = extra;
                     self.net.path_mut(*from, *to).lag_until = until;
                 }
             }
@@ -129,6 +135,10 @@ impl<M: Machine> World<M> {
         links: &[(HostId, HostId)],
         until: crate::core::env::Time,
     ) {
+        self.tell(Place::World, || Happened::Held {
+            pairs: links,
+            until,
+        });
         for (from, to) in links {
             self.ensure_host(*from.max(to));
             let path = self.net.path_mut(*from, *to);

@@ -13,6 +13,7 @@ mod processes;
 use serde::{Deserialize, Serialize};
 
 use super::machine::Machine;
+use super::narration::{Happened, Place};
 use super::process::HostId;
 use super::world::World;
 
@@ -331,7 +332,7 @@ pub struct Event {
 impl<M: Machine> World<M> {
     /// Does one fault. Those that name a host on which nothing runs do nothing to it.
     pub(super) fn inflict(&mut self, fault: Fault) {
-        self.note(usize::MAX, || format!("fault: {fault:?}"));
+        self.tell(Place::World, || Happened::Struck(&fault));
         self.stats.faults += 1;
         let at_us = self.now.since(self.storm_began).as_micros() as u64;
         self.befall(&fault);

@@ -7,6 +7,7 @@ use crate::core::env::{Input, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
 use crate::sim::machine::Machine;
+use crate::sim::narration::{Happened, Place};
 use crate::sim::params::micros;
 use crate::sim::process::{Effect, HostId, Pid};
 use crate::sim::world::{Happening, World};
@@ -106,8 +107,10 @@ impl<M: Machine> World<M> {
             Fault::Slow { times, span_us, .. } => {
                 let span = micros(*span_us);
                 sometimes!(SlowWhilePaused, self.processes[pid].paused_until > self.now);
-                self.processes[pid].slow = (*times).max(1);
-                self.queue.push(self.now + span, Happening::Quick { pid });
+                let (times, until) = ((*times).max(1), self.now + span);
+                self.processes[pid].slow = times;
+                self.queue.push(until, Happening::Quick { pid });
+                self.tell(Place::Node(pid), || Happened::Slowed { times, until });
                 self.trouble(pid, span);
             }
             Fault::ClockJump { ahead_us, .. } => {
@@ -218,7 +221,7 @@ impl<M: Machine> World<M> {
         if self.processes[pid].leaving.is_some() || !self.may_lose(pid) {
             return;
         }
-        self.note(pid, || "is asked to leave".to_owned());
+        self.tell(Place::Node(pid), || Happened::Dismissed);
         self.troubled_until[pid] = Time::NEVER;
         self.processes[pid].leaving = Some((self.now, farewell));
         self.processes[pid].inbox.push_back(Input::Leave);
@@ -245,7 +248,9 @@ impl<M: Machine> World<M> {
     fn pause(&mut self, pid: Pid, span: Duration) {
         sometimes!(PauseOutlastsTimeout, span > self.params.timeout);
         sometimes!(PausedTwice, self.processes[pid].paused_until > self.now);
-        self.processes[pid].paused_until = self.now + span;
+        let until = self.now + span;
+        self.processes[pid].paused_until = until;
+        self.tell(Place::Node(pid), || Happened::Paused { until });
         self.trouble(pid, span);
     }
 

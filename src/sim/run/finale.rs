@@ -7,6 +7,7 @@ use crate::sim::chance::What;
 use crate::sim::check::{Violation, bounds};
 use crate::sim::client::{Closer, Recorder, Role};
 use crate::sim::machine::Machine;
+use crate::sim::narration::{Happened, Place};
 use crate::sim::process::Pid;
 use crate::sim::script::EXPECTED;
 use crate::sim::setup::{Core, Others};
@@ -70,7 +71,7 @@ impl<M: Machine> Run<'_, M> {
     pub(super) fn prove_liveness(&mut self, core: Vec<Pid>) -> Result<i64, Violation> {
         let world = &mut *self.world;
         let mut dice = world.chance.dice(What::Core, 1);
-        world.note(usize::MAX, || format!("the core is {core:?}"));
+        world.tell(Place::World, || Happened::Healed(&core));
         let others = match (&self.setup.core, dice.below(3)) {
             (Some(told), _) => told.others,
             (None, 0) => Others::Stay,
@@ -149,10 +150,15 @@ impl<M: Machine> Run<'_, M> {
                 // Somebody else has its address.
                 Others::CutOff if !world.is_listening(pid) => world.crash(pid),
                 Others::CutOff => {
-                    for other in 0..world.hosts.len() {
-                        world.net.cut(host, other);
-                        world.net.cut(other, host);
+                    let others = (0..world.hosts.len()).filter(|other| *other != host);
+                    let pairs: Vec<_> = others.flat_map(|o| [(host, o), (o, host)]).collect();
+                    for (from, to) in &pairs {
+                        world.net.cut(*from, *to);
                     }
+                    world.tell(Place::World, || Happened::Cut {
+                        pairs: &pairs,
+                        until: Time::NEVER,
+                    });
                 }
             }
         }

@@ -24,13 +24,14 @@ use crate::sim::check::{Violation, search};
 use crate::sim::client::{Former, Role};
 use crate::sim::fault::Event;
 use crate::sim::machine::Machine;
+use crate::sim::narration::Narrator;
 use crate::sim::nemesis::Kind;
 use crate::sim::params::micros;
 use crate::sim::script::{EXPECTED, SCRIPTS, Script, Step, Watch, names};
 use crate::sim::setup::{Core, Setup};
 use crate::sim::trace::Trace;
 use crate::sim::trouble::{Phase, Troubles};
-use crate::sim::world::{Happening, Narrator, Stats, World};
+use crate::sim::world::{Happening, Stats, World};
 
 pub use super::world::ENDLESS;
 
@@ -114,15 +115,34 @@ pub fn run_upto<M: Machine>(setup: &Setup, shared: M::Shared, events_max: u64) -
     complete(setup, world)
 }
 
-/// Forms a cluster of five members on a quick network that loses nothing, and lets it stand idle for
-/// some simulated time: how much faster than real time is that?
-pub fn idle<M: Machine>(shared: M::Shared, span: Duration) -> Result<(), Violation> {
-    let mut setup = Setup::calm(0);
-    setup.params.members = 5;
-    let mut world = World::<M>::new(&setup, shared, None);
-    let mut run = Run::new(&mut world, &setup);
-    run.form()?;
-    run.advance(span)
+/// A cluster of five members on a quick network that loses nothing, which nobody uses: how much
+/// faster than real time is it simulated?
+pub struct Idle<M: Machine>(World<M>);
+
+impl<M: Machine> Idle<M> {
+    /// Forms the cluster.
+    ///
+    /// # Errors
+    ///
+    /// The rule that was broken.
+    pub fn form(shared: M::Shared) -> Result<Idle<M>, Violation> {
+        let mut setup = Setup::calm(0);
+        setup.params.members = 5;
+        let mut world = World::<M>::new(&setup, shared, None);
+        Run::new(&mut world, &setup).form()?;
+        Ok(Idle(world))
+    }
+
+    /// Lets it stand for some simulated time, with all checks on.
+    ///
+    /// # Errors
+    ///
+    /// The rule that was broken.
+    pub fn stand(&mut self, span: Duration) -> Result<(), Violation> {
+        let until = self.0.now + span;
+        self.0.run_until(until);
+        self.0.violation.clone().map_or(Ok(()), Err)
+    }
 }
 
 fn complete<M: Machine>(setup: &Setup, mut world: World<M>) -> Report {
@@ -137,9 +157,13 @@ fn complete<M: Machine>(setup: &Setup, mut world: World<M>) -> Report {
         let violation = Violation::new(NO_PANIC, text_of(&*panic));
         (false, 0, search::Found::default(), None, Err(violation))
     });
+    let violation = result.err();
+    if let Some(violation) = &violation {
+        world.tell_violation(violation);
+    }
     Report {
         seed: setup.seed,
-        violation: result.err(),
+        violation,
         excused,
         events: world.trace.events(),
         trace: world.trace,

@@ -11,14 +11,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::fault::Event;
+use super::mutants::Planted;
+use super::narration::Narrator;
 use super::params::Params;
 use super::run::{Report, run, run_upto};
 use super::script::{Check, Step};
 use super::setup::{Core, Setup};
 use super::trouble::Troubles;
 use super::workload::Client;
-use super::world::Narrator;
-use crate::core::instrument::mutant::{Mutant, plant};
+use crate::core::instrument::mutant::Mutant;
 use crate::core::instrument::probe::Probe;
 use crate::core::node::Node;
 
@@ -67,18 +68,14 @@ impl Scenario {
 
     /// Does the run with any bug, or none.
     pub fn run_with(&self, mutant: Option<Mutant>, narrator: Option<Narrator>) -> Report {
-        plant(mutant);
-        let report = run::<Node>(&self.setup, (), narrator);
-        plant(None);
-        report
+        let _planted = Planted::new(mutant);
+        run::<Node>(&self.setup, (), narrator)
     }
 
     /// Does the run as `run` does, and gives it up after so many events.
     pub fn run_upto(&self, planted: bool, events_max: u64) -> Report {
-        plant(self.mutant.filter(|_| planted));
-        let report = run_upto::<Node>(&self.setup, (), events_max);
-        plant(None);
-        report
+        let _planted = Planted::new(self.mutant.filter(|_| planted));
+        run_upto::<Node>(&self.setup, (), events_max)
     }
 
     /// Whether all comes true: with the bug, if there is one, without, and with those that it

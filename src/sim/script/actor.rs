@@ -8,6 +8,7 @@ use crate::core::protocol::client::{ErrorCode, FLAG_DEL, FLAG_SET, Request, Resp
 use crate::sim::check::Violation;
 use crate::sim::client::Role;
 use crate::sim::machine::Machine;
+use crate::sim::narration::text;
 use crate::sim::process::HostId;
 use crate::sim::world::{Happening, World};
 
@@ -150,7 +151,7 @@ impl Script {
             let told = match response {
                 None => "the connection broke".to_owned(),
                 Some(answer) => {
-                    format!("the answer is {}", crate::sim::world::show_response(answer))
+                    format!("the answer is {}", text::response(answer))
                 }
             };
             let text = format!("{}: {told}, not {:?}", self.describe(index), step.expect);

@@ -18,9 +18,9 @@ use crate::sim::chance::{Dice, What};
 use crate::sim::check::Violation;
 use crate::sim::client::Role;
 use crate::sim::history::Operation;
+use crate::sim::narration::text;
 use crate::sim::params::micros;
 use crate::sim::trace::{Kind, digest};
-use crate::sim::world::{show_request, show_response};
 
 /// Each request is answered once.
 const ONE_ANSWER: &str = "each request is answered once";
@@ -259,7 +259,7 @@ impl<'a> Conversation<'a> {
         let mut frame = BytesMut::new();
         encode_frame(&request, &mut frame);
         let invoked = stage.add(self.actor, Kind::Request, digest(&frame), || {
-            format!("#{tag} of c{}: {}", self.actor, show_request(&request))
+            format!("#{tag} of c{}: {}", self.actor, text::request(&request))
         });
         stage.history.borrow_mut().push(Operation {
             client: self.actor,
@@ -296,7 +296,7 @@ impl<'a> Conversation<'a> {
         let tag = response.tag.unwrap_or(-1);
         let content = digest(&tag.to_be_bytes());
         let answered = stage.add(actor, Kind::Client, content, || {
-            format!("#{tag} of c{actor} is {}", show_response(&response))
+            format!("#{tag} of c{actor} is {}", text::response(&response))
         });
         let operation = stage.actors.borrow_mut()[actor].open.remove(&tag);
         let Some(operation) = operation else {

@@ -38,3 +38,4 @@ mod stage;
 mod wires;
 
 pub use run::run;
+pub use stage::Teller;

@@ -17,7 +17,7 @@ use super::operator::Operator;
 use super::panics;
 use super::params::Params;
 use super::process::{Order, TIMEOUT, live_on};
-use super::stage::{PORT, Stage};
+use super::stage::{PORT, Stage, Teller};
 use crate::core::env::Time;
 use crate::core::instrument::probe;
 use crate::core::limits::Limits;
@@ -31,7 +31,6 @@ use crate::sim::machine::Machine as _;
 use crate::sim::model::Model;
 use crate::sim::process::Pid;
 use crate::sim::run::{Course, LIVENESS, NO_PANIC, Report};
-use crate::sim::world::Narrator;
 
 /// The step of the simulation. What happens within one happens at one time, host by host.
 const TICK: Duration = Duration::from_millis(1);
@@ -71,7 +70,7 @@ const NO_WEDGE: &str = "no connection is wedged or left over beyond twice its de
 const STOPS: &str = "a process that is told to stop ends in time";
 
 /// Runs one seed. A panic is caught and reported like any other broken rule.
-pub fn run(seed: u64, narrator: Option<Narrator>) -> Report {
+pub fn run(seed: u64, narrator: Option<Teller>) -> Report {
     panics::watch();
     // What other code of this thread has met before does not belong to this run.
     probe::take();

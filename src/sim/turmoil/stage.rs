@@ -20,10 +20,13 @@ use crate::sim::check::agreement::Agreement;
 use crate::sim::history::Operation;
 use crate::sim::machine::View;
 use crate::sim::trace::{Kind, Trace};
-use crate::sim::world::{Narrator, Stats};
+use crate::sim::world::Stats;
 
 /// The port that every process listens on.
 pub(super) const PORT: u16 = 8046;
+
+/// Where the story of a run goes, a line at a time.
+pub type Teller = fn(fmt::Arguments<'_>);
 
 /// What a run consists of besides its hosts.
 pub(super) struct Stage {
@@ -53,7 +56,7 @@ pub(super) struct Stage {
     violation: RefCell<Option<Violation>>,
     /// The time outside of hosts.
     pub(super) between_hosts: Cell<Time>,
-    narrator: Option<Narrator>,
+    narrator: Option<Teller>,
 }
 
 thread_local! {
@@ -62,7 +65,7 @@ thread_local! {
 
 impl Stage {
     /// The stage of a run, which becomes that of this thread.
-    pub(super) fn set_up(chance: Chance, params: Params, narrator: Option<Narrator>) -> Rc<Stage> {
+    pub(super) fn set_up(chance: Chance, params: Params, narrator: Option<Teller>) -> Rc<Stage> {
         let stage = Rc::new(Stage {
             chance,
             params,

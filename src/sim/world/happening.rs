@@ -18,6 +18,8 @@ pub enum Happening {
         to: Pid,
         /// When it left.
         left: Time,
+        /// The number of the event in which it did.
+        sent: u64,
         /// What it is.
         parcel: Parcel,
     },
@@ -154,8 +156,9 @@ impl<M: Machine> World<M> {
                 from,
                 to,
                 left,
+                sent,
                 parcel,
-            } => self.on_arrive(from, to, left, parcel),
+            } => self.on_arrive(from, to, (left, sent), parcel),
             Happening::Turn { pid } => self.on_turn(pid),
             Happening::Timer { pid } => self.on_timer(pid),
             Happening::Synced { pid, upto } => self.on_synced(pid, upto),

@@ -4,6 +4,7 @@ use super::{Door, World};
 use crate::core::env::Time;
 use crate::core::instrument::sometimes;
 use crate::sim::machine::Machine;
+use crate::sim::narration::{Happened, Place};
 use crate::sim::net::State;
 use crate::sim::process::{HostId, Pid};
 
@@ -17,7 +18,7 @@ impl<M: Machine> World<M> {
     pub(in crate::sim) fn mend_everything(&mut self) {
         for a in 0..self.hosts.len() {
             for b in 0..a {
-                self.net.mend_all(a, b);
+                self.mend_between(a, b);
             }
         }
     }
@@ -47,12 +48,14 @@ impl<M: Machine> World<M> {
                 self.take_turn_soon(pid);
             } else if process.paused_until > self.now {
                 process.paused_until = Time::NEVER;
+                let until = Time::NEVER;
+                self.tell(Place::Node(pid), || Happened::Paused { until });
             }
         }
         for one in self.core.clone() {
             for other in self.core.clone() {
                 let hosts = (self.processes[one].host, self.processes[other].host);
-                self.net.mend_all(hosts.0, hosts.1);
+                self.mend_between(hosts.0, hosts.1);
                 self.doors[hosts.0] = Door::Open;
                 if self.net.state(one, other) == State::Hole {
                     self.break_link(one, other);

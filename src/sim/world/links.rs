@@ -16,6 +16,7 @@ use crate::core::protocol::peer::{HEADER_BYTES, Message, decode, encode, header,
 use crate::sim::chance::{Dice, What};
 use crate::sim::check::Violation;
 use crate::sim::machine::Machine;
+use crate::sim::narration::{Happened, Loss, Place};
 use crate::sim::net::{Damage, State};
 use crate::sim::params::micros;
 use crate::sim::process::{HostId, Outgoing, Pid};
@@ -59,9 +60,10 @@ impl<M: Machine> World<M> {
         encode(&outgoing.message, &mut self.buffer);
         self.trace
             .add(self.now, from, Kind::Send, digest(&self.buffer));
-        self.note(from, || {
-            let to: Vec<_> = outgoing.to.iter().map(|id| format!("{id:.4}")).collect();
-            format!("sends to {} {:?}", to.join(","), outgoing.message)
+        self.tell(Place::Node(from), || Happened::Sent {
+            to: &outgoing.to,
+            message: &outgoing.message,
+            bytes: self.buffer.len(),
         });
         let id = self.processes[from].id;
         if let Err(violation) = self.observer.said(id, &outgoing.message) {
@@ -80,7 +82,11 @@ impl<M: Machine> World<M> {
             };
             let hosts = (self.processes[from].host, self.processes[to].host);
             let path = self.net.path_mut(hosts.0, hosts.1);
-            if to == from || path.cuts > 0 {
+            if to == from {
+                continue;
+            }
+            if path.cuts > 0 {
+                self.tell_loss(from, to, sent, &parcel, Loss::Cut);
                 continue;
             }
             let leaves = match path.lag_until > leaves {
@@ -89,7 +95,15 @@ impl<M: Machine> World<M> {
             };
             let damage = path.damage.take();
             let bytes = HEADER_BYTES + self.buffer.len();
+            let is_linked = self.net.state(from, to) == State::Up;
             let arrivals = self.net.transmit(from, to, leaves, bytes);
+            match arrivals.0 {
+                [None, None] if is_linked => {
+                    self.tell_loss(from, to, sent, &parcel, Loss::Dropped);
+                }
+                [None, None] => self.tell_loss(from, to, sent, &parcel, Loss::Unconnected),
+                _ => {}
+            }
             for at in arrivals.0.into_iter().flatten() {
                 let parcel = match (damage, &parcel) {
                     (Some(damage), _) => self.damage(damage, from, sent),
@@ -103,6 +117,7 @@ impl<M: Machine> World<M> {
                     from,
                     to,
                     left,
+                    sent,
                     parcel,
                 };
                 self.queue.push(at, arrival);
@@ -118,18 +133,29 @@ impl<M: Machine> World<M> {
         Parcel::Damaged(frame, damage, dice)
     }
 
-    pub(super) fn on_arrive(&mut self, from: Pid, to: Pid, left: Time, parcel: Parcel) {
+    pub(super) fn on_arrive(
+        &mut self,
+        from: Pid,
+        to: Pid,
+        (left, sent): (Time, u64),
+        parcel: Parcel,
+    ) {
         if !self.processes[to].is_alive() {
             let is_back = self.listening[self.processes[to].host].is_some_and(|pid| pid > to);
             sometimes!(MessageFindsHeir, is_back);
-            return;
+            return self.tell_loss(from, to, sent, &parcel, Loss::Dead);
         }
         let path = self
             .net
             .path(self.processes[from].host, self.processes[to].host);
         if path.cuts > 0 || path.aborted_at >= left {
             sometimes!(MessageCutInFlight);
-            return;
+            let loss = if path.cuts > 0 {
+                Loss::Cut
+            } else {
+                Loss::Reset
+            };
+            return self.tell_loss(from, to, sent, &parcel, loss);
         }
         if path.held_until > self.now {
             let (at, happening) = (
@@ -138,6 +164,7 @@ impl<M: Machine> World<M> {
                     from,
                     to,
                     left,
+                    sent,
                     parcel,
                 },
             );
@@ -150,34 +177,46 @@ impl<M: Machine> World<M> {
         self.hearing.hears(to, from, left, self.now);
         let message = match parcel {
             Parcel::Damaged(frame, damage, dice) => {
-                return self.on_damaged(from, to, &frame, damage, dice);
+                return self.on_damaged(from, to, sent, &frame, (damage, dice));
             }
             Parcel::Bytes(bytes) => decode(&bytes).expect("what a node sends can be decoded"),
             Parcel::Plain(message) => Rc::unwrap_or_clone(message),
         };
-        self.hand_in(from, to, message);
+        self.hand_in(from, to, sent, message);
     }
 
     /// A damaged frame arrives. Its receiver closes the connection if it cannot read on, and waits
     /// for more in vain if the frame seems longer than it is, until the sender has had enough.
-    fn on_damaged(&mut self, from: Pid, to: Pid, frame: &[u8], damage: Damage, mut dice: Dice) {
+    fn on_damaged(
+        &mut self,
+        from: Pid,
+        to: Pid,
+        sent: u64,
+        frame: &[u8],
+        (damage, mut dice): (Damage, Dice),
+    ) {
         let mut damaged = frame.to_vec();
         match damage {
             Damage::Tear => damaged.truncate(dice.below(frame.len() as u64) as usize),
             Damage::Flip { bits } => flip(&mut damaged, bits, &mut dice),
         }
         let reading = read(&damaged);
-        self.note(to, || {
-            format!("reads a damaged message of p{from}: {reading:?}")
-        });
         if damaged != frame {
             self.stats.damaged += 1;
+            self.tell(Place::Node(to), || Happened::Lost {
+                from,
+                sent,
+                message: None,
+                loss: Loss::Damaged,
+            });
         }
         match (damage, reading) {
             (Damage::Flip { .. }, Reading::Unfinished) => self.make_hole(from, to),
             (_, Reading::Refused | Reading::Unfinished) => self.break_link(from, to),
             // The same bits were turned round twice.
-            (_, Reading::Message(message)) if damaged == frame => self.hand_in(from, to, message),
+            (_, Reading::Message(message)) if damaged == frame => {
+                self.hand_in(from, to, sent, message);
+            }
             (_, Reading::Message(message)) => {
                 let detail = format!("p{to} reads {message:?}, which p{from} never sent");
                 self.accuse(Violation::new(UNSEEN, detail));
@@ -185,8 +224,13 @@ impl<M: Machine> World<M> {
         }
     }
 
-    fn hand_in(&mut self, from: Pid, to: Pid, message: Message) {
+    fn hand_in(&mut self, from: Pid, to: Pid, sent: u64, message: Message) {
         self.trace.add(self.now, to, Kind::Arrive, from as u64);
+        self.tell(Place::Node(to), || Happened::Arrived {
+            from,
+            sent,
+            message: &message,
+        });
         let from = self.processes[from].id;
         let inbox = &mut self.processes[to].inbox;
         inbox.push_back(Input::Peer { from, message });
@@ -272,7 +316,7 @@ impl<M: Machine> World<M> {
         self.trace.add(self.now, from, Kind::Link, to as u64);
         let (id, host) = (self.processes[to].id, self.processes[to].host);
         let addr = self.hosts[host].clone();
-        self.note(from, || format!("is linked to {id:.4} at {addr}"));
+        self.tell(Place::Node(from), || Happened::Linked { peer: to });
         let process = &mut self.processes[from];
         process.book.insert(id, host);
         process.inbox.push_back(Input::Linked { peer: id, addr });
@@ -321,10 +365,11 @@ impl<M: Machine> World<M> {
             }
         }
         self.trace.add(self.now, 0, Kind::Fault, pairs.len() as u64);
-        self.note(usize::MAX, || {
-            format!("cut {pairs:?} until {}", until.0 / 1000)
-        });
         let until = until.max(self.now + AT_ONCE);
+        self.tell(Place::World, || Happened::Cut {
+            pairs: &pairs,
+            until,
+        });
         self.queue.push(until, Happening::MendCut { pairs });
     }
 
@@ -348,7 +393,7 @@ impl<M: Machine> World<M> {
         }
         process.inbox.push_back(Input::Unlinked { peer });
         self.trace.add(self.now, from, Kind::Link, !(to as u64));
-        self.note(from, || format!("is unlinked from {peer:.4}"));
+        self.tell(Place::Node(from), || Happened::Unlinked { peer: to });
         self.take_turn_soon(from);
         if let Some(host) = self.processes[from].book.get(&peer).copied() {
             self.dial_later(from, host);

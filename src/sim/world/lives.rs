@@ -9,6 +9,7 @@ use crate::core::node::{Config, Start};
 use crate::sim::chance::What;
 use crate::sim::fault::NEVER_TROUBLED;
 use crate::sim::machine::Machine;
+use crate::sim::narration::{Happened, Place};
 use crate::sim::net::State;
 use crate::sim::process::{HostId, Pid, Process};
 
@@ -48,7 +49,7 @@ impl<M: Machine> World<M> {
         self.listening[host] = Some(pid);
         self.net.add_process(who);
         self.hearing.add_process(self.now);
-        self.note(pid, || "starts".to_owned());
+        self.tell(Place::Node(pid), || Happened::Started { host });
         self.take_turn_soon(pid);
         for host in live {
             self.dial_soon(pid, host);
@@ -118,7 +119,7 @@ impl<M: Machine> World<M> {
     }
 
     fn end(&mut self, pid: Pid, half_open_ppm: u32) {
-        self.note(pid, || "dies".to_owned());
+        self.tell(Place::Node(pid), || Happened::Ended);
         let process = &mut self.processes[pid];
         sometimes!(DiesBeforeReady, !process.ready);
         sometimes!(DiesWithUnsynced, process.disk.holds_something());

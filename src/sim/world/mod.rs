@@ -5,11 +5,11 @@ mod healing;
 mod links;
 mod lives;
 mod sessions;
+mod telling;
 mod turns;
 mod vigil;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use super::chance::Chance;
@@ -24,6 +24,7 @@ use super::fault::Event;
 use super::hearing::Hearing;
 use super::history::Operation;
 use super::machine::Machine;
+use super::narration::Narrator;
 use super::nemesis::Kind;
 use super::net::Net;
 use super::params::{Params, micros};
@@ -34,14 +35,11 @@ use super::trace::Trace;
 use crate::core::env::Time;
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
-use crate::core::protocol::client::{Request, Response};
+use crate::core::protocol::client::Response;
 
 pub use happening::Happening;
 pub use links::Parcel;
 pub use sessions::{Actor, Conn};
-
-/// Where a narration of the run goes, a line at a time.
-pub type Narrator = fn(fmt::Arguments<'_>);
 
 /// Events after which a run counts as running away: a hundred times a usual one.
 const EVENTS_MAX: u64 = 4_000_000;
@@ -80,7 +78,7 @@ pub struct World<M: Machine> {
     pub chosen: BTreeMap<Kind, u64>,
     /// The processes that the final phase is about; empty until then.
     pub core: Vec<Pid>,
-    /// Where a narration goes.
+    /// Whoever is told what happens.
     pub narrator: Option<Narrator>,
     /// When faults began.
     pub storm_began: Time,
@@ -258,54 +256,6 @@ impl<M: Machine> World<M> {
             self.violation = Some(violation);
         }
     }
-
-    /// Tells a line of the story, if anybody listens.
-    pub(super) fn note(&self, pid: Pid, line: impl FnOnce() -> String) {
-        if let Some(narrator) = self.narrator {
-            let now = self.now.0;
-            let (ms, us) = (now / 1000, now % 1000);
-            let line = line();
-            match self.processes.get(pid) {
-                Some(process) => {
-                    let id = process.id.to_string();
-                    narrator(format_args!("{ms:>7}.{us:03} p{pid:<2} {id:.4} {line}"));
-                }
-                None => narrator(format_args!("{ms:>7}.{us:03} -- {line}")),
-            }
-        }
-    }
-}
-
-/// A short text for a request.
-pub(super) fn show_request(request: &Request) -> String {
-    let verb = request
-        .verb
-        .and_then(crate::core::protocol::client::Verb::from_number);
-    let path = String::from_utf8_lossy(request.path.as_deref().unwrap_or_default()).into_owned();
-    let value = request.value.as_deref().unwrap_or_default();
-    let value = String::from_utf8_lossy(&value[..value.len().min(40)]).into_owned();
-    format!(
-        "{verb:?} {path} rev={:?} offset={:?} {value}",
-        request.rev, request.offset
-    )
-}
-
-/// A short text for an answer.
-pub(in crate::sim) fn show_response(response: &Response) -> String {
-    let path = response.path.as_deref().map(String::from_utf8_lossy);
-    let value = response.value.as_deref().unwrap_or_default();
-    let value = String::from_utf8_lossy(&value[..value.len().min(40)]);
-    format!(
-        "{} rev={:?} path={path:?} flags={:?} len={:?} {value}",
-        match (response.error(), &response.err_detail) {
-            (None, _) => "ok".to_owned(),
-            (Some(code), None) => code.to_string(),
-            (Some(_), Some(text)) => text.clone(),
-        },
-        response.rev,
-        response.flags,
-        response.len
-    )
 }
 
 /// The property that no run goes on for ever, as a sentence.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::links::CONNECT_MAX;
-use super::{Door, Happening, World, show_request, show_response};
+use super::{Door, Happening, World};
 use crate::core::env::{Input, Time};
 use crate::core::id::SessionId;
 use crate::core::instrument::sometimes;
@@ -15,6 +15,7 @@ use crate::sim::check::Violation;
 use crate::sim::client::Role;
 use crate::sim::history::Operation;
 use crate::sim::machine::Machine;
+use crate::sim::narration::{Happened, Place};
 use crate::sim::params::micros;
 use crate::sim::process::{HostId, Pid};
 use crate::sim::trace::{Kind, digest};
@@ -299,8 +300,11 @@ impl<M: Machine> World<M> {
             .expect("a request can be decoded")
             .expect("a whole frame was encoded");
         assert_eq!(decoded, request, "a request survives its encoding");
-        self.note(self.conns[conn].pid, || {
-            format!("is asked #{tag} by c{actor}: {}", show_request(&request))
+        let node = self.conns[conn].pid;
+        self.tell(Place::Client(actor), || Happened::Asked {
+            node,
+            tag,
+            request: &request,
         });
         self.history.push(Operation {
             client: actor,
@@ -406,8 +410,11 @@ impl<M: Machine> World<M> {
         };
         self.trace.add(self.now, actor, Kind::Client, conn as u64);
         let tag = response.tag.unwrap_or(-1);
-        self.note(self.conns[conn].pid, || {
-            format!("answered #{tag} to c{actor}: {}", show_response(&response))
+        let node = self.conns[conn].pid;
+        self.tell(Place::Client(actor), || Happened::Answered {
+            node,
+            tag,
+            response: &response,
         });
         let Some(operation) = self.actors[actor].open.remove(&tag) else {
             let detail =
@@ -551,7 +558,10 @@ impl<M: Machine> World<M> {
 
     fn lose_conn(&mut self, conn: usize) {
         self.conns[conn].open = false;
-        let actor = self.conns[conn].actor;
+        let Conn {
+            actor, pid: node, ..
+        } = self.conns[conn];
+        self.tell(Place::Client(actor), || Happened::Disconnected { node });
         self.actors[actor].conn = None;
         for (_, operation) in std::mem::take(&mut self.actors[actor].open) {
             let request = self.history[operation].request.clone();

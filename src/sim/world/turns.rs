@@ -10,6 +10,7 @@ use crate::sim::chance::Dice;
 use crate::sim::check::Violation;
 use crate::sim::check::observer::Observer;
 use crate::sim::machine::Machine;
+use crate::sim::narration::{Happened, Place};
 use crate::sim::net::State;
 use crate::sim::process::{Effect, HostId, Pid};
 use crate::sim::trace::{Kind, digest};
@@ -65,6 +66,10 @@ impl<M: Machine> World<M> {
             has_more && handled as u64 >= GROUP_INPUTS_MAX
         );
         self.trace.add(self.now, pid, Kind::Run, handled as u64);
+        self.tell(Place::Node(pid), || Happened::Ran {
+            inputs: handled,
+            node: self.processes[pid].machine.as_ref().and_then(M::node),
+        });
         self.observe(pid);
         if self.processes[pid].doom.is_some() && self.die_in_turn(pid, &mut effects, leaves) {
             self.effects = effects;
@@ -100,6 +105,13 @@ impl<M: Machine> World<M> {
         let (id, durable) = (process.id, process.disk.durable());
         let records = std::mem::take(&mut process.records);
         if !records.is_empty() {
+            for (at, record) in &records {
+                let at = *at;
+                self.tell(Place::Node(pid), || Happened::Recorded { at, record });
+            }
+            if durable > RecordId(0) {
+                self.tell(Place::Node(pid), || Happened::Durable { upto: durable });
+            }
             self.check(|observer| {
                 let mut records = records.into_iter();
                 records.try_for_each(|(at, record)| observer.recorded(id, at, record))?;
@@ -123,7 +135,10 @@ impl<M: Machine> World<M> {
         let Some(view) = machine.view() else { return };
         self.trace
             .add(self.now, pid, Kind::State, view.digest.0 ^ view.applied.0);
+        let before = self.observer.applied(pid);
+        let epochs = self.observer.epochs().len();
         let judged = self.observer.turned(pid, id, machine, &view);
+        self.tell_progress(pid, before, view.applied, epochs);
         if let Err(violation) = judged {
             self.accuse(violation);
         }
@@ -151,10 +166,10 @@ impl<M: Machine> World<M> {
             }
             Effect::Finish(session) => self.deliver_answer(pid, session, None, leaves),
             Effect::Locate(peer, addr) => self.locate(pid, peer, addr.as_deref()),
-            Effect::Notice(notice) => self.note(pid, || format!("notice: {notice}")),
+            Effect::Notice(notice) => self.tell(Place::Node(pid), || Happened::Noticed(&notice)),
             Effect::Halt(reason) => {
                 let id = self.processes[pid].id;
-                self.note(pid, || format!("halts: {reason}"));
+                self.tell(Place::Node(pid), || Happened::Halted(&reason));
                 let is_asked = self.processes[pid].leaving.is_some();
                 if matches!(reason, Halt::Evicted { .. }) || reason == Halt::Left && is_asked {
                     return self.retire(pid, &reason);
@@ -247,6 +262,7 @@ impl<M: Machine> World<M> {
         if process.is_alive() {
             process.inbox.push_back(Input::Tick);
             self.trace.add(self.now, pid, Kind::Timer, 0);
+            self.tell(Place::Node(pid), || Happened::Woken);
             self.take_turn_soon(pid);
         }
     }
@@ -264,6 +280,7 @@ impl<M: Machine> World<M> {
         };
         let id = process.id;
         self.trace.add(self.now, pid, Kind::Synced, upto.0);
+        self.tell(Place::Node(pid), || Happened::Durable { upto });
         self.check(|observer| observer.durable(id, upto));
         for mut outgoing in self.processes[pid].disk.end_sync(upto) {
             if outgoing.to.contains(&id) {

@@ -14,6 +14,8 @@ mod file;
 mod identity;
 mod record;
 mod recover;
+#[cfg(test)]
+mod tests;
 
 pub use damage::{Damage, Fault};
 pub use file::{FORMAT, HEAD_BYTES, Head, Kind, Part, frame, put_record};

@@ -121,10 +121,9 @@ impl Drop for Writer {
         self.order(Order::End);
         if let Some(thread) = self.thread.take()
             && let Err(panic) = thread.join()
+            && !std::thread::panicking()
         {
-            if !std::thread::panicking() {
-                std::panic::resume_unwind(panic);
-            }
+            std::panic::resume_unwind(panic);
         }
     }
 }

@@ -134,7 +134,7 @@ impl Taken {
         data.directory.identify(&data.identity)?;
         data.tail = Some(recovered.tail);
         info!(
-            "coming back as {id} of cluster {:?}, for the {boot}. time, with {} records after slot {}",
+            "coming back as {id} of cluster {:?}: start {boot}, {} records after slot {}",
             options.cluster,
             recovered.records.len(),
             recovered.state.applied()

@@ -15,6 +15,9 @@ pub struct Recovered {
     pub state: State,
     /// What it had to remember then, and what it has written since, in order.
     pub records: Vec<Record>,
+    /// The end of the last whole frame of each log, by its number. What lies behind was never made
+    /// durable, and is to be cut off.
+    pub ends: Vec<(u64, u64)>,
     /// Where its log goes on.
     pub tail: Tail,
 }
@@ -26,7 +29,7 @@ pub struct Tail {
     pub lineage: Lineage,
     /// The number of the newest log.
     pub number: u64,
-    /// The end of its last whole frame. What lies behind was never made durable, and is to be cut.
+    /// The end of its last whole frame.
     pub end: u64,
     /// Bytes of all logs since the snapshot.
     pub log_bytes: u64,
@@ -62,6 +65,7 @@ pub fn recover(
     };
     let mut expected = number;
     let mut is_open = true;
+    let mut ends = Vec::new();
     for (nth, (number, bytes)) in logs.iter().enumerate() {
         if *number != expected {
             return Err(missing(expected));
@@ -72,8 +76,11 @@ pub fn recover(
             id,
             lineage,
         };
-        let is_last = nth + 1 == logs.len();
-        let (end, is_closed) = read_log(head, bytes, is_last, &mut records)?;
+        // The next log is used once this one is closed.
+        let later = &logs[nth + 1..];
+        let is_newest = later.iter().all(|(_, bytes)| bytes.len() == HEAD_BYTES);
+        let (end, is_closed) = read_log(head, bytes, is_newest, &mut records)?;
+        ends.push((*number, end as u64));
         (tail.number, tail.end) = (*number, end as u64);
         tail.log_bytes += end as u64;
         is_open = !is_closed;
@@ -90,6 +97,7 @@ pub fn recover(
     Ok(Recovered {
         state,
         records,
+        ends,
         tail,
     })
 }
@@ -141,7 +149,7 @@ fn read_snapshot(
 fn read_log(
     expected: Head,
     bytes: &[u8],
-    is_last: bool,
+    is_newest: bool,
     records: &mut Vec<Record>,
 ) -> Result<(usize, bool), Damage> {
     let damage = |offset: usize, fault| Damage {
@@ -167,9 +175,8 @@ fn read_log(
         offset = next;
     }
     let is_whole = offset == bytes.len();
-    // A write that is torn is the last: the next one waits until it is durable. And a log is closed
-    // only when the next one is there, and that begins after this one is durable.
-    let may_be_torn = (is_last && !is_closed) && !file::has_frame_behind(seed, offset, bytes);
+    // A write that is torn is the last: the next one waits until it is durable.
+    let may_be_torn = (is_newest && !is_closed) && !file::has_frame_behind(seed, offset, bytes);
     match is_whole || may_be_torn {
         true => Ok((offset, is_closed)),
         false => Err(damage(offset, Fault::Changed)),

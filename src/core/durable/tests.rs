@@ -156,6 +156,28 @@ fn what_was_written_comes_back() {
 }
 
 #[test]
+fn a_log_whose_end_is_torn_while_the_next_one_is_not_used_is_cut_off() {
+    let (mut files, records, last) = files();
+    let mut next = log(5, &[], false);
+    files.logs[1].1 = log(
+        4,
+        &[vec![accepted(5)], records[records.len() - last..].into()],
+        true,
+    );
+    let end = files.logs[1].1.len() as u64 - 17;
+    files.logs[1].1.pop();
+    files.logs.push((5, next.clone()));
+    let recovered = read(&files).unwrap();
+    assert_eq!(recovered.records, records);
+    assert_eq!(recovered.ends[1..], [(4, end), (5, HEAD_BYTES as u64)]);
+    assert_eq!(recovered.tail.number, 5);
+    put(&mut next, head(Kind::Log, 5), Part::Records, &[]);
+    files.logs[2].1 = next;
+    let damage = read(&files).unwrap_err();
+    assert_eq!((damage.offset, damage.fault), (end, Fault::Changed));
+}
+
+#[test]
 fn what_is_missing_or_of_others_is_refused() {
     let (files, ..) = files();
     let refused = |change: &dyn Fn(&mut Files)| {

@@ -115,8 +115,10 @@ impl Directory {
             }
         }
         let recovered = recover(id, (newest, &snapshot), &logs, history).map_err(damaged)?;
-        let file = path.join(Kind::Log.name(recovered.tail.number));
-        cut(&file, recovered.tail.end).map_err(at(&file))?;
+        for (number, end) in &recovered.ends {
+            let file = path.join(Kind::Log.name(*number));
+            cut(&file, *end).map_err(at(&file))?;
+        }
         self.tidy(id, newest).map_err(at(&path))?;
         Ok(recovered)
     }

@@ -41,6 +41,7 @@ impl Status {
             health: super::Health::Healthy,
             summary: String::new(),
             problems: Vec::new(),
+            changing: is_changing(&reports, furthest),
             may_fail: 0,
             rev: reports.iter().map(|report| report.rev).max().unwrap_or(0),
             applied: furthest.applied,
@@ -93,6 +94,15 @@ fn reports(answers: &[Answer]) -> (Vec<&Report>, Vec<String>) {
     (reports, strangers)
 }
 
+/// Whether somebody who takes part has not come to the latest configuration.
+fn is_changing(reports: &[&Report], furthest: &Report) -> bool {
+    let takes_part =
+        |report: &&&Report| furthest.voters.contains(&report.id) && report.has_majority();
+    let is_before = |report: &Report| report.is_changing() || report.voters != furthest.voters;
+    let mut members = reports.iter().filter(takes_part);
+    furthest.is_changing() || members.any(|report| is_before(report))
+}
+
 struct Picture<'a> {
     answers: &'a [Answer],
     reports: &'a [&'a Report],
@@ -106,7 +116,10 @@ impl Picture<'_> {
         let own = self.reports.iter().find(|report| report.id == *id);
         let seats = &self.furthest.seats;
         let slot = seats.iter().find(|seat| seat.holder == *id);
-        let votes = self.furthest.voters.contains(id);
+        let votes = self
+            .furthest
+            .electorates()
+            .any(|voters| voters.contains(id));
         let (state, note) = match own {
             Some(report) => answering(report),
             None => self.not_answering(known),
@@ -166,8 +179,8 @@ impl Picture<'_> {
 }
 
 fn answering(report: &Report) -> (State, Option<String>) {
-    if !report.has_majority() {
-        let (heard, all) = (report.voters_heard(), report.voters.len());
+    if let Some(missed) = report.missed() {
+        let (heard, all) = (report.heard_of(missed), missed.len());
         let note = format!("hears {heard} of {all} members");
         return (State::CutOff, Some(note));
     }

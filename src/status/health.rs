@@ -3,30 +3,38 @@
 use std::time::Duration;
 
 use super::{Health, LAG_MAX, Process, State, Status};
+use crate::core::membership::quorum;
 use crate::core::protocol::client::Report;
 
 /// Completes a status that has everything but health. Its problems so far stay.
 pub(super) fn judge(status: &mut Status, reports: &[&Report], furthest: &Report) {
+    let of = |ids: &[String], is: &dyn Fn(State) -> bool| {
+        let processes = status.processes.iter();
+        let those = processes.filter(|process| ids.contains(&process.id));
+        those.filter(|process| is(process.state)).count()
+    };
+    let gone_of = |ids: &[String]| of(ids, &|state| state == State::Gone);
     let voters = furthest.voters.len();
-    let needed = voters / 2 + 1;
-    let is_voter = |process: &&Process| furthest.voters.contains(&process.id);
-    let with = |is: &dyn Fn(State) -> bool| {
-        let processes = status.processes.iter().filter(is_voter);
-        processes.filter(|process| is(process.state)).count()
-    };
-    let (up, gone) = (with(&State::is_up), with(&|state| state == State::Gone));
+    let up = of(&furthest.voters, &State::is_up);
     let works = works(reports, furthest);
-    let health = match works {
-        true => Health::Healthy,
-        false if voters - gone < needed => Health::Lost,
-        false => Health::NoMajority,
+    let is_lost = |ids: &&[String]| ids.len() - gone_of(ids) < quorum(ids.len());
+    let lost = furthest.electorates().find(is_lost).filter(|_| !works);
+    let may_fail = match works {
+        true => up.saturating_sub(quorum(voters)),
+        false => 0,
     };
-    let may_fail = if works { up.saturating_sub(needed) } else { 0 };
     let mut problems = std::mem::take(&mut status.problems);
     for process in &status.processes {
         problems.extend(problem(process, furthest.timeout_ms, works));
     }
-    if works && furthest.changing {
+    if lost.is_some() {
+        let survivor = furthest.known.iter().find(|known| known.id == furthest.id);
+        let addr = survivor.map_or("ADDRESS", |known| &known.addr);
+        problems.push(format!(
+            "what is left can become a new cluster: doozer -a {addr} recover"
+        ));
+    }
+    if works && status.changing {
         problems.push("a change of the members is coming into force".to_owned());
     }
     if works {
@@ -48,36 +56,41 @@ pub(super) fn judge(status: &mut Status, reports: &[&Report], furthest: &Report)
         (up, all) if up == all => format!("{all} members up"),
         (up, all) => format!("{up} of {all} members up"),
     };
-    (status.health, status.summary) = match health {
-        Health::Lost => {
+    (status.health, status.summary) = match (lost, works) {
+        (Some(ids), _) => {
+            let gone = gone_of(ids);
             let have = match gone {
                 1 => "has ended, and its memory with it",
                 _ => "have ended, and their memory with them",
             };
             let text = format!(
-                "MAJORITY LOST FOR GOOD: {gone} of {voters} members {have}; this cluster will take \
-                 no writes any more"
+                "MAJORITY LOST FOR GOOD: {gone} of {} members {have}; this cluster will take no \
+                 writes any more",
+                ids.len()
             );
             (Health::Lost, text)
         }
-        Health::NoMajority => {
-            let most = reports
-                .iter()
-                .filter(|report| furthest.voters.contains(&report.id));
-            let most = most.map(|report| report.voters_heard()).max().unwrap_or(0);
+        (None, false) => {
+            let ids = furthest.missed().unwrap_or(&furthest.voters);
+            let members = reports.iter().filter(|report| ids.contains(&report.id));
+            let most = members
+                .map(|report| report.heard_of(ids))
+                .max()
+                .unwrap_or(0);
             let text = format!(
-                "NO MAJORITY: {needed} of {voters} members must hear each other, and no more than \
-                 {most} do; no writes until others are back"
+                "NO MAJORITY: {} of {} members must hear each other, and no more than {most} do; \
+                 no writes until others are back",
+                quorum(ids.len()),
+                ids.len()
             );
             (Health::NoMajority, text)
         }
-        _ if problems.is_empty() => {
-            let text = format!("healthy: {count}, {standbys}; {margin}");
-            (Health::Healthy, text)
-        }
-        _ => {
-            let text = format!("degraded: {count}, {standbys}; {margin}");
-            (Health::Degraded, text)
+        (None, true) => {
+            let (health, word) = match problems.is_empty() {
+                true => (Health::Healthy, "healthy"),
+                false => (Health::Degraded, "degraded"),
+            };
+            (health, format!("{word}: {count}, {standbys}; {margin}"))
         }
     };
     status.problems = problems;

@@ -50,6 +50,9 @@ pub struct Status {
     pub summary: String,
     /// What is wrong, a line each; nothing if it is healthy.
     pub problems: Vec<String>,
+    /// A change of the members is coming into force, which takes a few round trips. Until it is, a
+    /// majority of those who were members before is needed as well.
+    pub changing: bool,
     /// How many of the members that are up may fail before no majority is left.
     pub may_fail: usize,
     /// The highest revision that anybody who answered has.

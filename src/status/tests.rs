@@ -41,7 +41,7 @@ fn report(me: usize, members: usize, heard: &[usize]) -> Report {
         seats: seats.collect(),
         known: known.collect(),
         leaving: false,
-        changing: false,
+        voters_before: Vec::new(),
     }
 }
 
@@ -196,6 +196,46 @@ fn the_picture_is_that_of_whoever_is_furthest() {
             .iter()
             .any(|text| text.contains("about to be taken"))
     );
+}
+
+#[test]
+fn a_change_is_in_force_when_every_member_that_takes_part_has_come_to_it() {
+    let all = [1, 2, 3, 4];
+    let mut ahead = report(1, 3, &all);
+    ahead.voters.remove(2);
+    ahead.applied += 1;
+    let behind = report(2, 3, &all);
+    let now = |behind: &Report| {
+        let answers = [says(1, ahead.clone()), says(2, behind.clone())];
+        Status::of(&answers, 0).expect("they answered").changing
+    };
+    assert!(now(&behind));
+    let mut there = Report {
+        voters: ahead.voters.clone(),
+        voters_before: behind.voters.clone(),
+        ..behind
+    };
+    assert!(now(&there));
+    there.voters_before.clear();
+    assert!(!now(&there));
+}
+
+#[test]
+fn a_change_that_cannot_come_into_force_is_told() {
+    let mut left = report(1, 2, &[1, 3]);
+    left.voters = vec![id(1)];
+    left.seats.remove(1);
+    left.voters_before = vec![id(1), id(2)];
+    let status = Status::of(&[says(1, left), silent(2, true)], 0).expect("one answered");
+    assert_eq!(status.health, Health::Lost);
+    assert!(
+        status.summary.contains("1 of 2 members has ended"),
+        "{}",
+        status.summary
+    );
+    let gone = status.processes.iter().find(|one| one.id == id(2));
+    let gone = gone.map(|gone| (gone.role, gone.slot.clone(), gone.state));
+    assert_eq!(gone, Some((Role::Member, None, State::Gone)));
 }
 
 #[test]

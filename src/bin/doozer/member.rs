@@ -3,7 +3,7 @@
 //! The servers guard `/ctl`, and say why they refuse something. What is checked here besides is what
 //! they cannot know: what the user wants.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use doozer::client::{Change, Client, Condition, Error};
 use doozer::core::id::Rev;
@@ -19,6 +19,8 @@ use crate::table::{Column, Look, Table, Tone};
 
 /// How long a standby is waited for to take a slot.
 const CLAIM_MAX: Duration = Duration::from_secs(5);
+/// How long a change is waited for to be in force.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
 /// One change of the members comes after the other: how often, and after which pause, one that came
 /// too soon is tried again.
 const TRIES_MAX: u32 = 50;
@@ -54,7 +56,7 @@ pub async fn run(
     let members = Members {
         client,
         status: &status,
-        json: flags.json,
+        flags,
     };
     match (action, what) {
         (Action::List, None) => members.list(),
@@ -71,13 +73,14 @@ pub async fn run(
 
 struct Members<'a> {
     client: &'a Client,
+    /// How the cluster was before.
     status: &'a Status,
-    json: bool,
+    flags: &'a Flags,
 }
 
 impl Members<'_> {
     fn list(&self) -> Result<(), Failure> {
-        if self.json {
+        if self.flags.json {
             for process in self.status.members() {
                 let slot = process.slot.as_deref().unwrap_or_default();
                 self.tell(slot, Some(process), "")?;
@@ -165,6 +168,7 @@ impl Members<'_> {
         };
         let del = || self.client.del(&path, file.rev.into());
         self.patiently(del).await?;
+        self.settle().await?;
         let text = match holder {
             None => format!("slot {name} removed; it was vacant"),
             Some(holder) if holder.state.is_up() => {
@@ -202,6 +206,7 @@ impl Members<'_> {
             Some(_) => self.taker(&path, rev).await?,
             None => None,
         };
+        self.settle().await?;
         let text = match taker {
             Some(taker) => format!("{name} removed; {} has taken slot {slot}", called(taker)),
             None => format!("{name} removed; slot {slot} is vacant"),
@@ -218,7 +223,7 @@ impl Members<'_> {
             )));
         }
         self.delete_files(process).await?;
-        match self.json {
+        match self.flags.json {
             true => Ok(()),
             false => output::line(format_args!("{name} removed; it held no slot")),
         }
@@ -286,6 +291,21 @@ impl Members<'_> {
         Ok(taker)
     }
 
+    /// Waits until the change is in force: before that, whoever was removed is needed as well.
+    async fn settle(&self) -> Result<(), Failure> {
+        let begin = Instant::now();
+        while status::ask(self.flags).await?.changing {
+            if begin.elapsed() > SETTLE_MAX {
+                return Err(Failure::Message(format!(
+                    "the change was made and is not in force after {SETTLE_MAX:?}: do not stop \
+                     anything before doozer status has nothing more to say about it"
+                )));
+            }
+            tokio::time::sleep(TRY_PAUSE).await;
+        }
+        Ok(())
+    }
+
     fn slots(&self) -> impl Iterator<Item = &str> {
         let held = self.status.members().filter_map(|one| one.slot.as_deref());
         held.chain(self.status.vacancies.iter().map(String::as_str))
@@ -306,7 +326,7 @@ impl Members<'_> {
 
     /// Prints what became of a slot.
     fn tell(&self, slot: &str, holder: Option<&Process>, text: &str) -> Result<(), Failure> {
-        if !self.json {
+        if !self.flags.json {
             return output::line(format_args!("{text}"));
         }
         output::json(&Slot {

@@ -12,7 +12,7 @@ use crate::core::env::{Env, Notice, RecordId, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::{planted, sometimes};
 use crate::core::log::Entry;
-use crate::core::membership::{Peer, Peers, SUSPICION_FLOOR};
+use crate::core::membership::{Peer, Peers, SUSPICION, SUSPICION_CEILING, SUSPICION_FLOOR};
 use crate::core::protocol::peer::{Message, Promised};
 
 /// Longest pause between two attempts at the same slot, beside a random part that is as long,
@@ -196,7 +196,12 @@ impl Consensus {
         let epoch = self.epochs.at(slot);
         let owner = epoch.owner(slot);
         let members = epoch.members.len();
-        let base = peers.get(owner).map_or(SUSPICION_FLOOR, Peer::suspicion);
+        let base = if owner == self.me {
+            // What it proposes itself takes as long as the nearest majority does.
+            (self.far(peers) * SUSPICION).clamp(SUSPICION_FLOOR, SUSPICION_CEILING)
+        } else {
+            peers.get(owner).map_or(SUSPICION_FLOOR, Peer::suspicion)
+        };
         let rank = match (epoch.index(self.me), epoch.index(owner)) {
             // The owner itself comes last: it is busy proposing.
             (Some(me), Some(owner)) if me == owner => members,

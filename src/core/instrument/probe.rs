@@ -235,6 +235,8 @@ probes! {
     EvictedStaysOn,
     /// An evicted process ends.
     EvictedLearns,
+    /// A process that leaves stays until its clients have gone elsewhere.
+    ClientsLearnOfLeaving,
     /// A process stood still, and blames nobody for what it could not hear.
     OthersExcused,
     /// A busy member stays out of the owners, as it is too far from them.

@@ -115,10 +115,12 @@ impl Eviction {
         }
         self.due = now + BEAT;
         let is_gone = |id: &NodeId| self.is_gone(*id, now, state, peers, evidence);
-        // One change of membership comes after the other.
-        let is_settled = latest.start <= state.applied().next();
-        let id = state
-            .processes()
+        // One change of membership comes after the other. Changes of owners may be under way.
+        let is_settled = state.epochs().has_settled_members();
+        let mut others = state.processes();
+        // Members are needed, standbys are not.
+        others.sort_by_key(|id| !latest.has(*id));
+        let id = others
             .into_iter()
             .find(|id| (is_settled || !latest.has(*id)) && is_gone(id))?;
         // The others see the same. Whoever comes first in the order of members does it, and the
@@ -129,7 +131,8 @@ impl Eviction {
             return None;
         }
         self.due = now + PAUSE;
-        let successor = best_standby(state, peers, now);
+        let is_seated = state.slot_holders().contains(&id);
+        let successor = best_standby(state, peers, now).filter(|_| is_seated);
         sometimes!(MemberEvicted, latest.has(id));
         sometimes!(SeatHandedOver, latest.has(id) && successor.is_some());
         sometimes!(StandbyEvicted, !latest.has(id));

@@ -34,12 +34,19 @@ impl Node {
         report.owners = texts(&latest.owners);
         report.seats = seats(state);
         let mut epochs = state.epochs().iter();
-        report.changing = epochs.any(|epoch| epoch.members != latest.members);
+        if let Some(before) = epochs.find(|epoch| epoch.members != latest.members) {
+            report.voters_before = texts(&before.members);
+        }
         let ids: BTreeSet<NodeId> = state
             .processes()
             .into_iter()
             .chain(state.slot_holders())
-            .chain(latest.members.iter().copied())
+            .chain(
+                state
+                    .epochs()
+                    .iter()
+                    .flat_map(|epoch| epoch.members.clone()),
+            )
             .collect();
         report.known = ids
             .into_iter()

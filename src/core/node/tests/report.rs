@@ -37,7 +37,7 @@ fn every_node_tells_who_is_there_and_how_far() {
             world.now.since(node.began).as_secs()
         );
         assert!(told.uptime_ms > 2_000 && !told.leaving);
-        assert_eq!((told.voters.len(), told.voters_heard()), (4, 4));
+        assert_eq!((told.voters.len(), told.heard_of(&told.voters)), (4, 4));
         assert_eq!(told.owners.len(), state.epochs().latest().owners.len());
         let vacant: Vec<&str> = told
             .seats
@@ -62,11 +62,45 @@ fn a_node_without_a_majority_tells_whom_it_misses() {
     world.kill(3);
     world.run(Duration::from_secs(2));
     let told = report(&mut world, 1);
-    assert_eq!((told.voters_heard(), told.has_majority()), (1, false));
+    assert_eq!(
+        (told.heard_of(&told.voters), told.has_majority()),
+        (1, false)
+    );
     assert_eq!(told.known.len(), 3);
     for known in told.known.iter().filter(|known| !known.heard) {
         assert!(known.silence_ms.is_some_and(|ms| ms >= 2_000), "{known:?}");
     }
+}
+
+#[test]
+fn while_a_change_comes_into_force_those_who_voted_before_are_needed_as_well() {
+    let mut world = World::cluster(2, 2);
+    let mut slots = (0..2).map(|n| format!("/ctl/cal/{n}"));
+    let slot = slots.find(|slot| world.value(1, slot) == Some(id(2).to_string()));
+    let slot = slot.expect("it is a member");
+    let del = Request {
+        rev: Some(-1),
+        ..request(Verb::Del, &slot)
+    };
+    world.send(1, del);
+    // It goes as soon as its slot is gone, too early.
+    while world.value(1, &slot).is_some() {
+        let (to, input) = world.inputs.pop_front().expect("something is under way");
+        world.with(to, |node, env| {
+            node.handle(input, env);
+            node.flush(env);
+        });
+    }
+    world.kill(2);
+    world.run(Duration::from_secs(1));
+    let told = report(&mut world, 1);
+    assert_eq!(told.voters, [id(1).to_string()]);
+    assert_eq!(told.missed().map(<[String]>::len), Some(2));
+    assert!(told.is_changing() && !told.has_majority());
+    assert_eq!(
+        world.ask(1, set("/x", "x", -1)).error(),
+        Some(ErrorCode::Other)
+    );
 }
 
 #[test]

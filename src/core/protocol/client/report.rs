@@ -1,6 +1,8 @@
 //! What one process knows of its cluster: the answer to STATUS. It is a protocol buffer message as
 //! the others are, so that old programs read those of later versions.
 
+use crate::core::membership::quorum;
+
 /// What a process knows of itself and of the others, at one moment. Nobody else was asked for it.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Report {
@@ -43,10 +45,10 @@ pub struct Report {
     /// It is about to leave the cluster.
     #[prost(bool, tag = "13")]
     pub leaving: bool,
-    /// A change of who votes is coming into force: until then, a majority of those who voted before
-    /// is needed as well.
-    #[prost(bool, tag = "14")]
-    pub changing: bool,
+    /// While a change of who votes is coming into force: the ids of those who voted before. Until it
+    /// is, a majority of them is needed as well.
+    #[prost(string, repeated, tag = "14")]
+    pub voters_before: Vec<String>,
 }
 
 /// A membership slot.
@@ -90,17 +92,34 @@ pub struct Known {
 }
 
 impl Report {
-    /// How many of those who vote are heard, this one included.
-    pub fn voters_heard(&self) -> usize {
+    /// Whether a change of who votes is coming into force.
+    pub fn is_changing(&self) -> bool {
+        !self.voters_before.is_empty()
+    }
+
+    /// Those whose majority is needed, one list, or two during a change.
+    pub fn electorates(&self) -> impl Iterator<Item = &[String]> {
+        let all = [self.voters.as_slice(), self.voters_before.as_slice()];
+        all.into_iter().filter(|ids| !ids.is_empty())
+    }
+
+    /// How many of these are heard, this process included.
+    pub fn heard_of(&self, ids: &[String]) -> usize {
         let is_heard = |id: &&String| {
             let mut known = self.known.iter();
             known.any(|known| known.id == **id && known.heard)
         };
-        self.voters.iter().filter(is_heard).count()
+        ids.iter().filter(is_heard).count()
     }
 
-    /// Whether a majority of those who vote is heard.
+    /// Those whose majority is needed and not heard, if there are any.
+    pub fn missed(&self) -> Option<&[String]> {
+        let is_missed = |ids: &&[String]| self.heard_of(ids) < quorum(ids.len());
+        self.electorates().find(is_missed)
+    }
+
+    /// Whether everybody is heard who is needed to decide something.
     pub fn has_majority(&self) -> bool {
-        self.voters_heard() > self.voters.len() / 2
+        !self.voters.is_empty() && self.missed().is_none()
     }
 }

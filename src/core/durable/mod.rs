@@ -21,7 +21,7 @@ pub use damage::{Damage, Fault};
 pub use file::{FORMAT, HEAD_BYTES, Head, Kind, Part, frame, put_record};
 pub use identity::{Identity, IdentityError};
 pub use record::Record;
-pub use recover::{Recovered, Tail, recover};
+pub use recover::{End, Recovered, Tail, recover};
 
 use super::id::Lineage;
 use super::state::StateExport;

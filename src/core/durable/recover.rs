@@ -2,7 +2,7 @@
 
 use super::Record;
 use super::damage::{Damage, Fault};
-use super::file::{self, HEAD_BYTES, Head, Kind, Part};
+use super::file::{self, HEAD_BYTES, Head, Kind, Part, frame};
 use crate::core::consensus::Slot;
 use crate::core::id::{Lineage, NodeId};
 use crate::core::state::{State, StateImporter};
@@ -15,11 +15,21 @@ pub struct Recovered {
     pub state: State,
     /// What it had to remember then, and what it has written since, in order.
     pub records: Vec<Record>,
-    /// The end of the last whole frame of each log, by its number. What lies behind was never made
-    /// durable, and is to be cut off.
-    pub ends: Vec<(u64, u64)>,
+    /// How each log has to end before anything is written.
+    pub ends: Vec<End>,
     /// Where its log goes on.
     pub tail: Tail,
+}
+
+/// How a log has to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// The number of the log.
+    pub number: u64,
+    /// The end of its last whole frame. What lies behind was never made durable, and is to be cut off.
+    pub end: u64,
+    /// What belongs there: a crash has come before it was said that the log is closed.
+    pub append: Vec<u8>,
 }
 
 /// Where a log goes on.
@@ -80,7 +90,13 @@ pub fn recover(
         let later = &logs[nth + 1..];
         let is_newest = later.iter().all(|(_, bytes)| bytes.len() == HEAD_BYTES);
         let (end, is_closed) = read_log(head, bytes, is_newest, &mut records)?;
-        ends.push((*number, end as u64));
+        let is_to_be_closed = !is_closed && !later.is_empty();
+        let append = is_to_be_closed.then(|| frame(head.seed(), end as u64, Part::Closed, &[]));
+        ends.push(End {
+            number: *number,
+            end: end as u64,
+            append: append.unwrap_or_default(),
+        });
         (tail.number, tail.end) = (*number, end as u64);
         tail.log_bytes += end as u64;
         is_open = !is_closed;
@@ -174,7 +190,7 @@ fn read_log(
         }
         offset = next;
     }
-    let is_whole = offset == bytes.len();
+    let is_whole = offset == bytes.len() && (is_newest || is_closed);
     // A write that is torn is the last: the next one waits until it is durable.
     let may_be_torn = (is_newest && !is_closed) && !file::has_frame_behind(seed, offset, bytes);
     match is_whole || may_be_torn {

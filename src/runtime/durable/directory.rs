@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use super::error::DataError;
-use crate::core::durable::{Identity, Kind, Recovered, recover};
+use crate::core::durable::{End, Identity, Kind, Recovered, recover};
 use crate::core::id::NodeId;
 use crate::core::store::HistoryLimits;
 
@@ -115,9 +115,9 @@ impl Directory {
             }
         }
         let recovered = recover(id, (newest, &snapshot), &logs, history).map_err(damaged)?;
-        for (number, end) in &recovered.ends {
-            let file = path.join(Kind::Log.name(*number));
-            cut(&file, *end).map_err(at(&file))?;
+        for end in &recovered.ends {
+            let file = path.join(Kind::Log.name(end.number));
+            mend(&file, end).map_err(at(&file))?;
         }
         self.tidy(id, newest).map_err(at(&path))?;
         Ok(recovered)
@@ -227,10 +227,11 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-fn cut(path: &Path, end: u64) -> io::Result<()> {
-    let file = File::options().write(true).open(path)?;
-    if file.metadata()?.len() > end {
-        file.set_len(end)?;
+fn mend(path: &Path, end: &End) -> io::Result<()> {
+    let mut file = File::options().append(true).open(path)?;
+    if file.metadata()?.len() > end.end || !end.append.is_empty() {
+        file.set_len(end.end)?;
+        file.write_all(&end.append)?;
         file.sync_all()?;
     }
     Ok(())

@@ -126,6 +126,76 @@ fn every_acknowledged_write_comes_back_when_all_lose_power() {
 }
 
 #[test]
+fn rounds_are_not_used_again_by_a_later_life() {
+    let mut world = World::cluster(3, 3);
+    let disks = world.checkpoint();
+    let mut earlier = BTreeSet::new();
+    for life in 0..2 {
+        // Its slots are taken over by the others, each of which gets its turn.
+        world.sent = Some(Vec::new());
+        for silent in [3, 2, 1] {
+            world.isolate(silent, true);
+            for n in 0..8 {
+                world.send(silent % 3 + 1, set("/a", &n.to_string(), -1));
+                world.run(Duration::from_millis(20));
+            }
+            world.isolate(silent, false);
+            world.run(Duration::from_millis(500));
+        }
+        let (_, ballots) = used(&mut world);
+        assert!(ballots.len() > 2, "{ballots:?}");
+        assert!(
+            ballots.is_disjoint(&earlier),
+            "I5: {ballots:?}, {earlier:?}"
+        );
+        earlier.extend(ballots);
+        if life == 0 {
+            world.power_loss(&disks);
+            world.run(Duration::from_secs(3));
+            earlier.extend(used(&mut world).1);
+        }
+    }
+    world.agree();
+}
+
+#[test]
+fn a_promise_is_kept_by_a_later_life() {
+    let mut world = World::cluster(3, 3);
+    world.run(Duration::from_millis(100));
+    let disks = world.checkpoint();
+    let epochs = world.nodes[&id(2)].state().expect("a copy").epochs();
+    let slots = (1..12).map(|n| world.nodes[&id(2)].applied().plus(n));
+    let theirs = slots.filter(|slot| epochs.at(*slot).owner(*slot) == id(1));
+    let slot = theirs.last().expect("it owns one of these");
+    let ballot = Ballot {
+        round: 9,
+        member: id(3),
+    };
+    let slots = vec![slot];
+    world.tell(3, 2, Message::Prepare { ballot, slots });
+    world.settle();
+    world.power_loss(&disks);
+    world.sent = Some(Vec::new());
+    let accept = Message::Accept {
+        ballot: Ballot::of_owner(id(1)),
+        entries: vec![(slot, Entry::Skip)],
+        lane: None,
+        applied: Slot(0),
+    };
+    world.tell(1, 2, accept);
+    world.settle();
+    let answers = world.sent.take().expect("it was noted");
+    let rejects = |(from, _, message): &(NodeId, NodeId, Message)| {
+        let rejected = Message::Reject {
+            slot,
+            promised: ballot,
+        };
+        *from == id(2) && *message == rejected
+    };
+    assert!(answers.iter().any(rejects), "{answers:?}");
+}
+
+#[test]
 fn a_lone_member_that_did_not_get_to_found_its_cluster_does_so_when_it_is_back() {
     let mut world = World::founded();
     let state = State::founded_by(id(1), world.nodes[&id(1)].state().unwrap().alpha(), {

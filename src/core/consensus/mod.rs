@@ -78,6 +78,8 @@ pub struct Consensus {
     backlog: Backlog,
     /// The first slot of this owner's lane that it may still use.
     next: Slot,
+    /// The slots that it gave up since it said so last, from the first to before the second.
+    given_up: Option<(Slot, Slot)>,
     /// Nothing below is spoken of or used: an earlier life of this identity may have used it.
     fence: Slot,
     /// No entry of this owner exists in any slot from here on (I3), durably.
@@ -141,6 +143,7 @@ impl Consensus {
             round_max: 0,
             backlog: Backlog::default(),
             next: fence,
+            given_up: None,
             fence,
             reserved: fence,
             reserved_at: None,

@@ -115,6 +115,8 @@ probes! {
     RevokerOvertaken,
     /// A revocation is given up, as an acceptor has promised a higher ballot.
     RevocationRejected,
+    /// Slots that were given up are told without a vote, as they are applied already.
+    SkipsToldAlone,
     /// Nothing was heard of an owner since its slots were taken over before.
     UnheardTwice,
     /// Somebody who knows the outcome is asked for it, and no slot is taken over.

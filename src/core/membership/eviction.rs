@@ -117,12 +117,23 @@ impl Eviction {
         let is_gone = |id: &NodeId| self.is_gone(*id, now, state, peers, evidence);
         // One change of membership comes after the other. Changes of owners may be under way.
         let is_settled = state.epochs().has_settled_members();
-        let mut others = state.processes();
-        // Members are needed, standbys are not.
-        others.sort_by_key(|id| !latest.has(*id));
-        let id = others
+        // Members are needed, standbys are not: what is left of these must not be in the way when one
+        // of those is about to go.
+        let is_whole = latest
+            .members
+            .iter()
+            .all(|id| *id == self.me || !peers.is_silent(*id, now));
+        let may_go = |id: &NodeId| {
+            if latest.has(*id) {
+                is_settled
+            } else {
+                is_whole
+            }
+        };
+        let id = state
+            .processes()
             .into_iter()
-            .find(|id| (is_settled || !latest.has(*id)) && is_gone(id))?;
+            .find(|id| may_go(id) && is_gone(id))?;
         // The others see the same. Whoever comes first in the order of members does it, and the
         // next one only if that came to nothing.
         let rank = latest.index(self.me).unwrap_or(0) as u32;

@@ -5,9 +5,11 @@ use std::rc::Rc;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
+use super::durable::Data;
 use super::net::Net;
 use super::shared::Shared;
 use super::world::World;
+use crate::core::durable::Checkpoint;
 use crate::core::env::{Env, Halt, Input};
 use crate::core::node::Node;
 
@@ -19,6 +21,14 @@ pub(crate) trait Machine: 'static {
     fn flush(&mut self, env: &mut impl Env);
     /// Whether clients can be served.
     fn is_ready(&self) -> bool;
+    /// How often the machine has got its state other than by handling inputs.
+    fn installs(&self) -> u64 {
+        0
+    }
+    /// All that it must not forget.
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        None
+    }
 }
 
 impl Machine for Node {
@@ -32,6 +42,14 @@ impl Machine for Node {
 
     fn is_ready(&self) -> bool {
         Node::is_ready(self)
+    }
+
+    fn installs(&self) -> u64 {
+        Node::installs(self)
+    }
+
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        Node::checkpoint(self)
     }
 }
 
@@ -55,9 +73,10 @@ impl<N: Net, M: Machine> Driver<N, M> {
         machine: M,
         version: String,
         entropy: u64,
+        data: Option<Data>,
     ) -> Driver<N, M> {
         Driver {
-            world: World::new(Rc::clone(&shared), entropy),
+            world: World::new(Rc::clone(&shared), entropy, data),
             shared,
             machine,
             version,
@@ -101,6 +120,7 @@ impl<N: Net, M: Machine> Driver<N, M> {
                 biased; // the end first; then what is there, which looks at the clock as well
                 () = self.shared.stopping.reached() => break,
                 () = self.shared.inbox.arrival() => {}
+                () = self.world.news() => {}
                 () = alarm.as_mut(), if timer.is_some() => {}
             }
         }
@@ -113,6 +133,7 @@ impl<N: Net, M: Machine> Driver<N, M> {
     fn turn(&mut self) -> bool {
         self.shared.reap();
         self.world.read_clock();
+        self.world.look();
         if self.world.is_timer_due() {
             self.handle(Input::Tick);
         }
@@ -126,6 +147,7 @@ impl<N: Net, M: Machine> Driver<N, M> {
         }
         (self.peers, self.clients) = (peers, clients);
         let is_quiet = self.flush();
+        self.world.write(&self.machine);
         if self.machine.is_ready() && !self.shared.ready.is_reached() {
             self.announce();
             self.shared.ready.reach();

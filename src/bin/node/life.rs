@@ -43,9 +43,13 @@ pub async fn serve(mut options: Options, names: Option<NameService>) -> anyhow::
         interrupt: signal(SignalKind::interrupt())?,
     };
     // Addresses that were given come first.
-    let mut looks_up = options.attach.is_empty();
+    let is_resumed = matches!(options.node.start, Start::Resume { .. });
+    let mut looks_up = options.attach.is_empty() && !is_resumed;
     loop {
-        match live(options.clone(), names.as_ref(), looks_up, &mut signals).await? {
+        let life = options.clone();
+        // What this life begins with is large, and the next one begins otherwise.
+        options.node.start = Start::Join;
+        match live(life, names.as_ref(), looks_up, &mut signals).await? {
             End::Left => return Ok(()),
             End::PutOut(members) => {
                 info!("joining again as a standby, under another id");
@@ -176,14 +180,20 @@ async fn serve_registered(
     ended
 }
 
-/// Serves until a signal asks to stop. The node leaves its cluster then; a second signal does not
-/// wait for that, nor for answers to be written.
+/// Serves until a signal asks to stop. A node that keeps nothing leaves its cluster then; a second
+/// signal does not wait for that, nor for answers to be written.
 async fn serve_once(server: Server, signals: &mut Signals) -> Result<(), ServeError> {
     let stopper = server.stopper();
+    let is_durable = server.is_durable();
     let stop = async {
         signals.any().await;
-        info!("leaving the cluster");
-        stopper.leave();
+        if is_durable {
+            info!("stopping; the process keeps its place in the cluster, and can come back");
+            stopper.stop();
+        } else {
+            info!("leaving the cluster");
+            stopper.leave();
+        }
         signals.any().await;
     };
     tokio::select! {

@@ -9,6 +9,7 @@
     reason = "reads its environment and starts the runtime"
 )]
 
+mod data;
 mod files;
 mod flags;
 mod life;
@@ -33,7 +34,7 @@ const BAD_FLAG: u8 = 2;
 const HALTED: u8 = 3;
 
 fn main() -> ExitCode {
-    let flags = match Flags::from_args(std::env::args_os()) {
+    let mut flags = match Flags::from_args(std::env::args_os()) {
         Ok(flags) => flags,
         Err(error) => error.exit(),
     };
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         eprintln!("doozerd: --log {:?}: {error}", flags.log);
         return BAD_FLAG.into();
     }
-    match run(&flags) {
+    match run(&mut flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let is_halt = matches!(error.downcast_ref(), Some(ServeError::Halted(_)));
@@ -62,7 +63,7 @@ fn start_log(filter: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run(flags: &Flags) -> anyhow::Result<()> {
+fn run(flags: &mut Flags) -> anyhow::Result<()> {
     let options = prepare(flags)?;
     let names = setup::name_service(flags, &options)?;
     let runtime = Builder::new_current_thread()
@@ -71,13 +72,17 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
     runtime.block_on(life::serve(options, names))
 }
 
-fn prepare(flags: &Flags) -> anyhow::Result<Options> {
+fn prepare(flags: &mut Flags) -> anyhow::Result<Options> {
+    let taken = data::take(flags)?;
     let secrets = Secrets {
         rw: variable("DOOZER_RWSECRET"),
         ro: variable("DOOZER_ROSECRET"),
     };
     let warning = secrets_warning(&secrets);
     let mut options = options(flags, secrets, hostname(), &entropy()?)?;
+    if let Some(taken) = taken {
+        options = taken.complete(flags, options)?;
+    }
     make_room(&mut options);
     if let Some(warning) = warning {
         warn!("{warning}");

@@ -7,6 +7,7 @@
 //! * revoker: takes over the open slots of an owner that holds up the log (`revoke.rs`).
 //! * reader: finds out up to where something may have been decided (`read.rs`).
 //! * catch-up: asks others for what it missed, and answers them (`catch_up.rs`).
+//! * memory: what a later life of this identity has to know (`memory.rs`).
 //!
 //! The scheme is Mencius (Mao, Junqueira, Marzullo, OSDI 2008) with configurations that take effect
 //! ALPHA slots after the command that makes them (Lamport, "Reconfiguring a State Machine").
@@ -17,6 +18,7 @@ mod backlog;
 mod catch_up;
 mod learn;
 mod load;
+mod memory;
 mod propose;
 mod read;
 mod retained;

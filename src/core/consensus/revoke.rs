@@ -83,6 +83,7 @@ impl Consensus {
     /// Whether the slot to apply next is being waited for.
     fn is_wanted(&self, slot: Slot) -> bool {
         self.seen >= slot
+            || slot < self.fence
             || self.reader.needs(slot)
             || self.epochs.latest().start > slot
             || (self.backlog.has_unsent() && self.is_owner())
@@ -232,6 +233,10 @@ impl Consensus {
             // It will miss its later turns, too.
             sometimes!(UnheardTwice, is_again && !peers.is_silent(owner, now));
             last = self.window.last();
+        }
+        if owner == self.me && self.fence > last {
+            // An earlier life may have used these, and nobody else gives them up.
+            last = Slot(self.fence.0 - 1);
         }
         self.revoked_last = Some((owner, now));
         last = last.min(self.window.last());

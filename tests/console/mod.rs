@@ -242,7 +242,7 @@ fn without_figures(text: &str) -> String {
 
 fn is_reading(command: &str) -> bool {
     let writes = [
-        "add ", "remove ", "set ", "del ", "touch ", "kill ", "doozerd ", "mount ",
+        "add ", "remove ", "set ", "del ", "touch ", "kill ", "doozerd ", "mount ", "recover ",
     ];
     !writes.iter().any(|verb| command.contains(verb))
 }

@@ -1,10 +1,12 @@
 //! The data directory of a process: who it belongs to, its lock, its files, and the thread that
 //! writes them.
 //!
-//!     DIR/lock             held by the process that uses the directory
-//!     DIR/identity         who the directory belongs to, in words
-//!     DIR/<id>/log-*       records
-//!     DIR/<id>/snapshot-*  states
+//! ```text
+//! DIR/lock             held by the process that uses the directory
+//! DIR/identity         who the directory belongs to, in words
+//! DIR/<id>/log-*       records
+//! DIR/<id>/snapshot-*  states
+//! ```
 //!
 //! A process that begins anew under another id writes into a directory of that id; once its first
 //! snapshot is durable, the identity is replaced in one step, and what the former one has left is

@@ -165,8 +165,8 @@ fn a_promise_is_kept_by_a_later_life() {
     let disks = world.checkpoint();
     let epochs = world.nodes[&id(2)].state().expect("a copy").epochs();
     let slots = (1..12).map(|n| world.nodes[&id(2)].applied().plus(n));
-    let theirs = slots.filter(|slot| epochs.at(*slot).owner(*slot) == id(1));
-    let slot = theirs.last().expect("it owns one of these");
+    let mut theirs = slots.filter(|slot| epochs.at(*slot).owner(*slot) == id(1));
+    let slot = theirs.next_back().expect("it owns one of these");
     let ballot = Ballot {
         round: 9,
         member: id(3),

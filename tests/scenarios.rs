@@ -1,7 +1,8 @@
 //! Every scenario comes true: those in `simulations/`, written by hand, and those in
 //! `simulations/corpus/`, to which failures were shrunk.
 //!
-//! A scenario with a planted bug must violate what it names, and nothing without the bug.
+//! A scenario with a planted bug must violate what it names, and nothing without the bug; see below
+//! for what is asked of the corpus.
 
 #![cfg(feature = "sim")]
 #![allow(clippy::disallowed_methods, reason = "reads the scenarios")]
@@ -11,7 +12,7 @@ use std::fs;
 use std::path::Path;
 
 use doozer::core::instrument::mutant::Mutant;
-use doozer::sim::scenario::Scenario;
+use doozer::sim::scenario::{Expect, Scenario};
 
 /// The scenarios of a folder, by their files, each as it is or what is wrong with it.
 fn read(folder: &str) -> Vec<(String, Result<Scenario, String>)> {
@@ -52,10 +53,33 @@ fn scenarios_written_by_hand_come_true() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// A shrunk failure hangs on the timing of the version that it was shrunk with: a bug may be missed
+/// by it later, never a rule be broken without the bug. When fewer than this share of them still
+/// bite, in percent, they are to be made anew.
+const BITING_PERCENT: usize = 60;
+
 #[test]
-fn shrunk_failures_fail_with_their_bug_and_not_without() {
-    let failures = failures("simulations/corpus");
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+fn shrunk_failures_are_no_failures_without_their_bug_and_most_are_with_it() {
+    let corpus = read("simulations/corpus");
+    let mut tame = Vec::new();
+    for (file, scenario) in &corpus {
+        let scenario = scenario.as_ref().unwrap_or_else(|error| panic!("{error}"));
+        let healthy = scenario.judge(&scenario.run(false, None), &Expect::NoViolation);
+        assert_eq!(
+            healthy,
+            Ok(()),
+            "replay: doozer-sim replay {file} --healthy"
+        );
+        if scenario.mutant.is_some() && scenario.run(true, None).violation.is_none() {
+            tame.push(file.as_str());
+        }
+    }
+    assert!(
+        (corpus.len() - tame.len()) * 100 >= corpus.len() * BITING_PERCENT,
+        "of {} shrunk failures these fail no more; delete them, and make others with \
+         `doozer-sim shrink --all-mutants --out-dir simulations/corpus`: {tame:#?}",
+        corpus.len()
+    );
 }
 
 /// Bugs for which no scenario is written yet.

@@ -5,10 +5,11 @@ use std::rc::Rc;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
+use super::gauges::Inside;
 use super::net::Net;
 use super::shared::Shared;
 use super::world::World;
-use crate::core::env::{Env, Halt, Input};
+use crate::core::env::{Env, Halt, Input, Time};
 use crate::core::node::Node;
 
 /// What the driver drives. A seam for tests of the runtime alone, and for who watches a node.
@@ -19,6 +20,10 @@ pub(crate) trait Machine: 'static {
     fn flush(&mut self, env: &mut impl Env);
     /// Whether clients can be served.
     fn is_ready(&self) -> bool;
+    /// How the node is, for those who watch over it; nothing if it is none.
+    fn inside(&self, _now: Time) -> Option<Inside> {
+        None
+    }
 }
 
 impl Machine for Node {
@@ -32,6 +37,18 @@ impl Machine for Node {
 
     fn is_ready(&self) -> bool {
         Node::is_ready(self)
+    }
+
+    fn inside(&self, now: Time) -> Option<Inside> {
+        let mut load = Vec::new();
+        self.load(|gauge| load.push(gauge));
+        Some(Inside {
+            report: self.report(now),
+            counters: self.counters(),
+            load,
+            is_ready: self.is_ready(),
+            is_member: self.is_member(),
+        })
     }
 }
 
@@ -130,7 +147,17 @@ impl<N: Net, M: Machine> Driver<N, M> {
             self.announce();
             self.shared.ready.reach();
         }
+        self.tell_the_curious();
         is_quiet
+    }
+
+    fn tell_the_curious(&self) {
+        for curious in self.shared.curious.take() {
+            if let Some(inside) = self.machine.inside(self.world.now()) {
+                // Who has gone does not want to know.
+                let _ = curious.send(inside);
+            }
+        }
     }
 
     /// What the node says to itself comes before anything from outside.

@@ -226,6 +226,15 @@ pub enum Halt {
         /// What it remembers.
         state: Box<State>,
     },
+    /// What it promises cannot be kept on disk any more.
+    #[error(
+        "cannot write to the data directory: {error}; this node stops, as it must not promise what \
+         it might forget; start it again once the cause is gone"
+    )]
+    Disk {
+        /// What went wrong, and where.
+        error: String,
+    },
     /// It was asked to end, and has done so.
     #[error("left the cluster")]
     Left,

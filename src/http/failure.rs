@@ -88,7 +88,7 @@ impl Failure {
     }
 
     /// A condition that came as a header does not hold.
-    pub(super) fn as_precondition(mut self) -> Failure {
+    pub(super) fn into_precondition(mut self) -> Failure {
         if self.code == "REV_MISMATCH" {
             self.status = StatusCode::PRECONDITION_FAILED;
         }

@@ -200,7 +200,7 @@ impl Given {
     async fn failure(&self, client: &Client, error: Error, caller: Caller) -> Failure {
         let failure = Failure::of(client.explain(error).await, caller);
         match self.is_header {
-            true => failure.as_precondition(),
+            true => failure.into_precondition(),
             false => failure,
         }
     }

@@ -5,10 +5,12 @@ use std::rc::Rc;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
+use super::durable::Data;
 use super::gauges::Inside;
 use super::net::Net;
 use super::shared::Shared;
 use super::world::World;
+use crate::core::durable::Checkpoint;
 use crate::core::env::{Env, Halt, Input, Time};
 use crate::core::node::Node;
 
@@ -22,6 +24,14 @@ pub(crate) trait Machine: 'static {
     fn is_ready(&self) -> bool;
     /// How the node is, for those who watch over it; nothing if it is none.
     fn inside(&self, _now: Time) -> Option<Inside> {
+        None
+    }
+    /// How often the machine has got its state other than by handling inputs.
+    fn installs(&self) -> u64 {
+        0
+    }
+    /// All that it must not forget.
+    fn checkpoint(&self) -> Option<Checkpoint> {
         None
     }
 }
@@ -50,6 +60,14 @@ impl Machine for Node {
             is_member: self.is_member(),
         })
     }
+
+    fn installs(&self) -> u64 {
+        Node::installs(self)
+    }
+
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        Node::checkpoint(self)
+    }
 }
 
 /// Times that a group may be flushed, each after messages of the node to itself. The protocol needs
@@ -72,9 +90,10 @@ impl<N: Net, M: Machine> Driver<N, M> {
         machine: M,
         version: String,
         entropy: u64,
+        data: Option<Data>,
     ) -> Driver<N, M> {
         Driver {
-            world: World::new(Rc::clone(&shared), entropy),
+            world: World::new(Rc::clone(&shared), entropy, data),
             shared,
             machine,
             version,
@@ -118,6 +137,7 @@ impl<N: Net, M: Machine> Driver<N, M> {
                 biased; // the end first; then what is there, which looks at the clock as well
                 () = self.shared.stopping.reached() => break,
                 () = self.shared.inbox.arrival() => {}
+                () = self.world.news() => {}
                 () = alarm.as_mut(), if timer.is_some() => {}
             }
         }
@@ -130,6 +150,7 @@ impl<N: Net, M: Machine> Driver<N, M> {
     fn turn(&mut self) -> bool {
         self.shared.reap();
         self.world.read_clock();
+        self.world.look();
         if self.world.is_timer_due() {
             self.handle(Input::Tick);
         }
@@ -143,6 +164,7 @@ impl<N: Net, M: Machine> Driver<N, M> {
         }
         (self.peers, self.clients) = (peers, clients);
         let is_quiet = self.flush();
+        self.world.write(&self.machine);
         if self.machine.is_ready() && !self.shared.ready.is_reached() {
             self.announce();
             self.shared.ready.reach();

@@ -9,11 +9,15 @@
 //! Frames between peers are a four-byte big-endian length and a message, from the dialer to the
 //! dialed. They carry no checksum beyond TCP's. An empty frame says only that the path works, and
 //! so does a zero byte in the other direction: each side gives up a connection that is silent.
+//!
+//! With a data directory, a thread of its own (`durable`) writes what must be durable; what waits
+//! for it is held in one place (`journal`).
 
 mod accept;
 mod attach;
 mod caller;
 mod driver;
+mod durable;
 mod gauges;
 mod greet;
 mod inbox;
@@ -33,6 +37,7 @@ mod tests;
 pub use attach::{ATTACH_MAX, AttachError};
 #[cfg(feature = "sim")]
 pub(crate) use driver::Machine;
+pub use durable::{Data, DataError, Directory};
 pub use gauges::{Gauges, Inside, Measures};
 pub use greet::DialError;
 pub use net::{Net, TokioNet};

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::accept::accept;
 use super::attach::{AttachError, attach};
 use super::driver::{Driver, Machine};
+use super::durable::Data;
 use super::gauges::Gauges;
 use super::greet::plain;
 use super::net::Net;
@@ -41,6 +42,8 @@ pub struct Options {
     pub attach: Vec<String>,
     /// Decides every random choice of the process.
     pub entropy: u64,
+    /// Where what must not be forgotten is kept; nothing if it is kept in memory alone.
+    pub data: Option<Data>,
 }
 
 /// Why a process did not start, or had to end.
@@ -101,6 +104,7 @@ impl<N: Net> Listening<N> {
 pub struct Server {
     shared: Rc<Shared>,
     driver: tokio::task::JoinHandle<Result<(), Halt>>,
+    is_durable: bool,
 }
 
 /// Stops a process from elsewhere in its thread.
@@ -150,6 +154,7 @@ impl Server {
             advertise,
             attach: addrs,
             entropy,
+            data,
         } = options;
         node.addr = advertise.unwrap_or_else(|| addr.to_string());
         let me = Welcome {
@@ -160,11 +165,17 @@ impl Server {
         };
         let secret = node.rw_secret.clone();
         let shared = Rc::new(Shared::new(me, node.boot, secret, node.limits, entropy));
+        let data = data.map(|mut data| {
+            data.identity.id = node.id;
+            data
+        });
+        let is_durable = data.is_some();
         let version = node.version.clone();
-        let driver = Driver::<N, M>::new(Rc::clone(&shared), machine(node), version, entropy);
+        let driver = Driver::<N, M>::new(Rc::clone(&shared), machine(node), version, entropy, data);
         let server = Server {
             driver: tokio::task::spawn_local(driver.run()),
             shared,
+            is_durable,
         };
         let shared = &server.shared;
         let (accepting, stopping) = (Rc::clone(shared), Rc::clone(shared));
@@ -184,6 +195,11 @@ impl Server {
     /// The address that the process is known by.
     pub fn addr(&self) -> &str {
         &self.shared.me.addr
+    }
+
+    /// Whether the process can come back as who it is.
+    pub fn is_durable(&self) -> bool {
+        self.is_durable
     }
 
     /// Who the process is.
@@ -228,7 +244,7 @@ impl Server {
                 Err(_) => Ok(()),
             },
         };
-        if !matches!(ended, Err(Halt::Diverged { .. })) {
+        if !matches!(ended, Err(Halt::Diverged { .. } | Halt::Disk { .. })) {
             self.say_goodbye().await;
         }
         // Whoever starts anew in this thread needs the address.

@@ -11,6 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use super::driver::Machine;
+use super::durable::Data;
 use super::journal::Journal;
 use super::link::{Link, Links};
 use super::net::Net;
@@ -48,13 +50,13 @@ struct Outgoing {
 }
 
 impl<N: Net> World<N> {
-    pub(super) fn new(shared: Rc<Shared>, entropy: u64) -> World<N> {
+    pub(super) fn new(shared: Rc<Shared>, entropy: u64, data: Option<Data>) -> World<N> {
         World {
             shared,
             epoch: Instant::now(),
             now: Time::default() + BEGINNING,
             rng: ChaCha8Rng::seed_from_u64(entropy),
-            journal: Journal::in_memory(),
+            journal: data.map_or_else(Journal::in_memory, Journal::on_disk),
             loopback: VecDeque::new(),
             wake_at: Time::NEVER,
             halted: None,
@@ -91,6 +93,25 @@ impl<N: Net> World<N> {
     /// The next message of the node to itself.
     pub(super) fn pop_loopback(&mut self) -> Option<Message> {
         self.loopback.pop_front()
+    }
+
+    /// Has written what must be durable, at the end of a group of inputs.
+    pub(super) fn write(&mut self, machine: &impl Machine) {
+        self.journal
+            .write(machine.installs(), || machine.checkpoint());
+    }
+
+    /// Takes note of what has become durable. The node halts if something went wrong.
+    pub(super) fn look(&mut self) {
+        match self.journal.look() {
+            Ok(()) => self.release(),
+            Err(error) => self.halt(Halt::Disk { error }),
+        }
+    }
+
+    /// Waits until more has become durable.
+    pub(super) async fn news(&mut self) {
+        self.journal.news().await;
     }
 
     /// Sends what no longer has to wait for a record.
@@ -178,8 +199,8 @@ impl<N: Net> Env for World<N> {
         self.shared.sessions.finish(session);
     }
 
-    fn record(&mut self, _record: Record) -> RecordId {
-        self.journal.append()
+    fn record(&mut self, record: Record) -> RecordId {
+        self.journal.append(&record)
     }
 
     fn wake_at(&mut self, at: Time) {

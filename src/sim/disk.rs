@@ -63,6 +63,11 @@ impl<T> Disk<T> {
         self.appended
     }
 
+    /// The last record.
+    pub fn appended(&self) -> RecordId {
+        self.appended
+    }
+
     /// The last record that is durable.
     pub fn durable(&self) -> RecordId {
         self.durable

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::run::run;
 use super::setup::Setup;
-use crate::core::instrument::mutant::{Mutant, plant};
+use crate::core::instrument::mutant::{Mutant, plant, reached};
 use crate::core::node::Node;
 
 /// How long a planted bug is looked for.
@@ -23,6 +23,8 @@ pub struct Hunt {
     pub mutant: Mutant,
     /// Runs made.
     pub runs: u64,
+    /// How often all runs together came to the place of the bug.
+    pub reached: u64,
     /// The seeds of runs that failed, ascending, with the property that was broken.
     pub hits: Vec<(u64, &'static str)>,
 }
@@ -65,7 +67,11 @@ impl fmt::Display for Hunt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, class) = (self.mutant.to_string(), self.mutant.class());
         let hits = format!("{}/{}", self.hits.len(), self.runs);
-        write!(f, "| {name:<23} | {class:<15} | {hits:>9} | ")?;
+        let reached = self.reached.checked_div(self.runs).unwrap_or(0);
+        write!(
+            f,
+            "| {name:<23} | {class:<15} | {reached:>9} | {hits:>9} | "
+        )?;
         match (self.hits.first(), self.median_runs()) {
             (Some((first, _)), Some(median)) => {
                 write!(
@@ -80,16 +86,17 @@ impl fmt::Display for Hunt {
     }
 }
 
-/// The head of the table.
+/// The head of the table. `times/run` is how often a run came to the place of the bug, on average.
 pub const HEAD: &str = "\
-| mutant                  | class           | hits/runs | first seed | median runs | caught as |
-|-------------------------|-----------------|----------:|-----------:|------------:|-----------|";
+| mutant                  | class           | times/run | hits/runs | first seed | median runs | caught as |
+|-------------------------|-----------------|----------:|----------:|-----------:|------------:|-----------|";
 
 /// Looks for a planted bug, run by run. Nothing stays planted in this thread.
 pub fn hunt(mutant: Mutant, effort: Effort) -> Hunt {
     let mut hunt = Hunt {
         mutant,
         runs: 0,
+        reached: 0,
         hits: Vec::new(),
     };
     while hunt.runs < effort.runs && hunt.hits.len() < effort.hits {
@@ -97,6 +104,7 @@ pub fn hunt(mutant: Mutant, effort: Effort) -> Hunt {
         hunt.runs += 1;
         let planted = Planted::new(Some(mutant));
         let violation = run::<Node>(&Setup::from_seed(seed), (), None).violation;
+        hunt.reached += reached();
         drop(planted);
         // A run that fails without the bug as well proves nothing. One that passes proves little
         // where the promise that is broken is one of time: some seeds pass by a hair, and fail
@@ -138,6 +146,7 @@ mod tests {
         let hunt = Hunt {
             mutant: Mutant::QuorumOfHalf,
             runs: 40,
+            reached: 0,
             hits: vec![(0, "a"), (4, "b"), (30, "b")],
         };
         assert_eq!(hunt.median_runs(), Some(4));

@@ -1,9 +1,11 @@
 //! The command line. Flags of the original server keep their names, with one dash or two.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use doozer::core::limits::Limits;
 
 /// A consistent store for small amounts of extremely important data.
@@ -71,6 +73,20 @@ pub struct Flags {
     /// Seconds between two writes of a member's `applied` file
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub pulse: Duration,
+
+    /// Keep what must not be forgotten in this directory, which is made if it is not there. Started
+    /// again with it, the process comes back as who it was, with everything that was acknowledged,
+    /// and needs no -l, -a or -c. Without it, everything is in memory
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// The process of the data directory has another address from now on: that of -l and --advertise
+    #[arg(long, requires = "data_dir")]
+    pub moved: bool,
+
+    /// Bytes of log in the data directory after which it is replaced by a snapshot (K, M, G)
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes)]
+    pub data_log: u64,
 
     /// Accepted and ignored: nobody waits for the turns of others
     #[arg(long, value_name = "SECONDS", value_parser = seconds_or_zero)]
@@ -141,6 +157,19 @@ pub struct Flags {
     /// Print the version
     #[arg(short = 'v', long, alias = "v", action = ArgAction::Version)]
     version: Option<bool>,
+
+    /// Which flags were given that have a default.
+    #[arg(skip)]
+    pub given: Given,
+}
+
+/// Which flags were given that have a default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Given {
+    /// `-l`.
+    pub listen: bool,
+    /// `-c`.
+    pub cluster: bool,
 }
 
 /// How reads are answered.
@@ -163,6 +192,9 @@ Examples:
       as after: doozer -a 10.0.0.1:8046 add /ctl/cal/1 </dev/null
   doozerd -l 10.0.0.2:8046 -c prod -b 'doozer:?ca=10.9.0.1:8046&ca=10.9.0.2:8046'
       either of these, whichever it turns out to be: another cluster tells where \"prod\" is
+  doozerd -l 10.0.0.1:8046 -c prod --data-dir /var/lib/doozer
+      one that keeps what it promises on disk, and comes back after: doozerd --data-dir
+      /var/lib/doozer
 
 Environment:
   DOOZER_RWSECRET  secret that grants everything; the same for all processes of a cluster
@@ -178,7 +210,15 @@ const SECONDS_MAX: f64 = 1e8;
 impl Flags {
     /// Reads the command line; prints and exits where it is wrong or asks for help.
     pub fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Flags, clap::Error> {
-        Flags::try_parse_from(with_two_dashes(args))
+        let matches = Flags::command().try_get_matches_from(with_two_dashes(args))?;
+        let is_given = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+        Ok(Flags {
+            given: Given {
+                listen: is_given("listen"),
+                cluster: is_given("cluster"),
+            },
+            ..Flags::from_arg_matches(&matches)?
+        })
     }
 }
 
@@ -316,7 +356,6 @@ mod tests {
 
     #[test]
     fn the_command_is_well_formed() {
-        use clap::CommandFactory;
         Flags::command().debug_assert();
         assert_eq!(parse("-v").unwrap_err().exit_code(), 0);
         assert_eq!(parse("-help").unwrap_err().exit_code(), 0);

@@ -44,21 +44,23 @@ pub async fn serve(
     web: Option<Web>,
 ) -> anyhow::Result<()> {
     let (desk, door) = Desk::new();
-    if let Some(web) = web {
-        web.start(desk)?;
-    }
+    let mut web = web.map(|web| (web, desk));
     let mut signals = Signals {
         terminate: signal(SignalKind::terminate())?,
         interrupt: signal(SignalKind::interrupt())?,
     };
     // Addresses that were given come first.
-    let mut looks_up = options.attach.is_empty();
+    let is_resumed = matches!(options.node.start, Start::Resume { .. });
+    let mut looks_up = options.attach.is_empty() && !is_resumed;
     loop {
+        let life = options.clone();
+        // What this life begins with is large, and the next one begins otherwise.
+        options.node.start = Start::Join;
         match live(
-            options.clone(),
+            life,
             names.as_ref(),
             looks_up,
-            &door,
+            (&mut web, &door),
             &mut signals,
         )
         .await?
@@ -88,7 +90,7 @@ async fn live(
     options: Options,
     names: Option<&NameService>,
     looks_up: bool,
-    door: &Door,
+    (web, door): (&mut Option<(Web, Desk)>, &Door),
     signals: &mut Signals,
 ) -> anyhow::Result<End> {
     let listening = Listening::<TokioNet>::on(options.listen).await?;
@@ -100,6 +102,10 @@ async fn live(
             .unwrap_or_else(|| listening.addr().to_string()),
     };
     let bound = listening.addr();
+    // Not before the address of the node is held: of two processes started there one goes on.
+    if let Some((web, desk)) = web.take() {
+        web.start(desk)?;
+    }
     let mut options = options;
     if let Some(names) = names.filter(|_| looks_up) {
         let place = tokio::select! {
@@ -198,14 +204,20 @@ async fn serve_registered(
     ended
 }
 
-/// Serves until a signal asks to stop. The node leaves its cluster then; a second signal does not
-/// wait for that, nor for answers to be written.
+/// Serves until a signal asks to stop. A node that keeps nothing leaves its cluster then; a second
+/// signal does not wait for that, nor for answers to be written.
 async fn serve_once(server: Server, signals: &mut Signals) -> Result<(), ServeError> {
     let stopper = server.stopper();
+    let is_durable = server.is_durable();
     let stop = async {
         signals.any().await;
-        info!("leaving the cluster");
-        stopper.leave();
+        if is_durable {
+            info!("stopping; the process keeps its place in the cluster, and can come back");
+            stopper.stop();
+        } else {
+            info!("leaving the cluster");
+            stopper.leave();
+        }
         signals.any().await;
     };
     tokio::select! {

@@ -9,6 +9,7 @@
     reason = "reads its environment and starts the runtime"
 )]
 
+mod data;
 mod files;
 mod flags;
 mod life;
@@ -35,7 +36,7 @@ const BAD_FLAG: u8 = 2;
 const HALTED: u8 = 3;
 
 fn main() -> ExitCode {
-    let flags = match Flags::from_args(std::env::args_os()) {
+    let mut flags = match Flags::from_args(std::env::args_os()) {
         Ok(flags) => flags,
         Err(error) => error.exit(),
     };
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
         eprintln!("doozerd: --log {:?}: {error}", flags.log);
         return BAD_FLAG.into();
     }
-    match run(&flags) {
+    match run(&mut flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let is_halt = matches!(error.downcast_ref(), Some(ServeError::Halted(_)));
@@ -64,7 +65,7 @@ fn start_log(filter: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run(flags: &Flags) -> anyhow::Result<()> {
+fn run(flags: &mut Flags) -> anyhow::Result<()> {
     let (options, web_connections) = prepare(flags)?;
     let names = setup::name_service(flags, &options)?;
     let web = web::options(flags, &options, web_connections)?;
@@ -76,13 +77,17 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
 }
 
 /// What to start with, and how many connections there may be to the web view.
-fn prepare(flags: &Flags) -> anyhow::Result<(Options, usize)> {
+fn prepare(flags: &mut Flags) -> anyhow::Result<(Options, usize)> {
+    let taken = data::take(flags)?;
     let secrets = Secrets {
         rw: variable("DOOZER_RWSECRET"),
         ro: variable("DOOZER_ROSECRET"),
     };
     let warning = secrets_warning(&secrets);
     let mut options = options(flags, secrets, hostname(), &entropy()?)?;
+    if let Some(taken) = taken {
+        options = taken.complete(flags, options)?;
+    }
     let web_connections = make_room(&mut options, web::is_wanted(flags));
     if let Some(warning) = warning {
         warn!("{warning}");

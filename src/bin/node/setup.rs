@@ -10,7 +10,7 @@ use doozer::core::node::{Config, Start, Tuning};
 use doozer::core::protocol::peer::handshake::SECRET_BYTES_MAX;
 use doozer::core::state::State;
 use doozer::core::store::Path;
-use doozer::runtime::Options;
+use doozer::runtime::{Data, Options};
 
 use crate::flags::{Flags, Reads};
 use crate::names::NameService;
@@ -141,11 +141,13 @@ pub fn anew(options: Options, members: Vec<String>, entropy: &Entropy) -> Option
     Options {
         node: Config {
             id: NodeId::from_random(entropy.id[0], entropy.id[1]),
+            boot: 0,
             start: Start::Join,
             ..options.node
         },
         attach,
         entropy: entropy.seed,
+        data: options.data.map(|data| Data { tail: None, ..data }),
         ..options
     }
 }
@@ -244,6 +246,7 @@ pub fn options(
         advertise: flags.advertise.clone(),
         attach: flags.attach.clone(),
         entropy: entropy.seed,
+        data: None,
     })
 }
 

@@ -30,7 +30,7 @@ pub fn options(
     }
     let texts = [&flags.web, &flags.advertise];
     let texts = texts.into_iter().flatten().chain([&flags.listen]);
-    let mut names: Vec<String> = texts.filter_map(host_of).collect();
+    let mut names: Vec<String> = texts.filter_map(|text| host_of(text)).collect();
     names.push(options.node.hostname.clone());
     Ok(Some(http::Options {
         addr: flags.web.as_deref().map(addr).transpose()?,
@@ -44,7 +44,7 @@ pub fn options(
     }))
 }
 
-fn host_of(addr: &String) -> Option<String> {
+fn host_of(addr: &str) -> Option<String> {
     let (host, _) = addr.rsplit_once(':')?;
     (!host.is_empty()).then(|| host.to_owned())
 }

@@ -114,9 +114,30 @@ impl Consensus {
         }
     }
 
+    /// Says which own slots are given up, without any vote.
+    fn tell_skips(&mut self, env: &mut impl Env) {
+        let (lane, after) = self.lane(env);
+        let first = self.window.first();
+        let to = self.others(first, first);
+        if to.is_empty() || lane.is_none() {
+            return;
+        }
+        let applied = self.applied();
+        let accepted = Accepted {
+            votes: Vec::new(),
+            lane,
+            applied,
+        };
+        env.send(&to, Message::Accepted(accepted), after);
+    }
+
     /// Sends the votes of this group of inputs to all members, this one included.
     pub(super) fn send_votes(&mut self, env: &mut impl Env) {
         if self.votes.is_empty() {
+            if self.has_untold() {
+                sometimes!(SkipsToldAlone);
+                self.tell_skips(env);
+            }
             return;
         }
         let votes = std::mem::take(&mut self.votes);

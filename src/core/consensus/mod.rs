@@ -7,6 +7,7 @@
 //! * revoker: takes over the open slots of an owner that holds up the log (`revoke.rs`).
 //! * reader: finds out up to where something may have been decided (`read.rs`).
 //! * catch-up: asks others for what it missed, and answers them (`catch_up.rs`).
+//! * memory: what a later life of this identity has to know (`memory.rs`).
 //!
 //! The scheme is Mencius (Mao, Junqueira, Marzullo, OSDI 2008) with configurations that take effect
 //! ALPHA slots after the command that makes them (Lamport, "Reconfiguring a State Machine").
@@ -17,6 +18,7 @@ mod backlog;
 mod catch_up;
 mod learn;
 mod load;
+mod memory;
 mod propose;
 mod read;
 mod retained;
@@ -76,6 +78,8 @@ pub struct Consensus {
     backlog: Backlog,
     /// The first slot of this owner's lane that it may still use.
     next: Slot,
+    /// The slots that it gave up since it said so last, from the first to before the second.
+    given_up: Option<(Slot, Slot)>,
     /// Nothing below is spoken of or used: an earlier life of this identity may have used it.
     fence: Slot,
     /// No entry of this owner exists in any slot from here on (I3), durably.
@@ -141,6 +145,7 @@ impl Consensus {
             round_max: 0,
             backlog: Backlog::default(),
             next: fence,
+            given_up: None,
             fence,
             reserved: fence,
             reserved_at: None,

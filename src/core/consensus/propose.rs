@@ -64,10 +64,22 @@ impl Consensus {
         }
     }
 
+    /// Whether slots that this node gave up have been applied before anybody was told: no later
+    /// statement would speak of them.
+    pub(super) fn has_untold(&self) -> bool {
+        self.given_up
+            .is_some_and(|(from, to)| from < self.window.first() && to >= self.window.first())
+    }
+
     /// Which of its own slots this node gives up, as of now, and the record that the statement
     /// depends on.
     pub(super) fn lane(&mut self, env: &mut impl Env) -> (Option<Lane>, Option<RecordId>) {
-        let base = self.fence.max(self.window.first());
+        let first = self.fence.max(self.window.first());
+        // All of it was given up, also what is applied by now: others may not have.
+        let base = match self.given_up.take() {
+            Some((from, to)) if to >= first => from.min(first),
+            _ => first,
+        };
         if base >= self.next || planted!(NeverTellsSkips) {
             return (None, None);
         }
@@ -158,6 +170,10 @@ impl Consensus {
             let is_whole = from == self.window.first() && slot > self.window.last();
             sometimes!(WholeWindowGivenUp, is_whole);
             self.next = slot;
+            self.given_up = match self.given_up {
+                Some((first, to)) if to == from => Some((first, slot)),
+                _ => Some((from, slot)),
+            };
             self.settle(from, slot);
         }
     }

@@ -12,7 +12,7 @@ use crate::core::env::{Env, Notice, RecordId, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::{planted, sometimes};
 use crate::core::log::Entry;
-use crate::core::membership::{Peer, Peers, SUSPICION_FLOOR};
+use crate::core::membership::{Peer, Peers, SUSPICION, SUSPICION_CEILING, SUSPICION_FLOOR};
 use crate::core::protocol::peer::{Message, Promised};
 
 /// Longest pause between two attempts at the same slot, beside a random part that is as long,
@@ -83,6 +83,7 @@ impl Consensus {
     /// Whether the slot to apply next is being waited for.
     fn is_wanted(&self, slot: Slot) -> bool {
         self.seen >= slot
+            || slot < self.fence
             || self.reader.needs(slot)
             || self.epochs.latest().start > slot
             || (self.backlog.has_unsent() && self.is_owner())
@@ -195,7 +196,12 @@ impl Consensus {
         let epoch = self.epochs.at(slot);
         let owner = epoch.owner(slot);
         let members = epoch.members.len();
-        let base = peers.get(owner).map_or(SUSPICION_FLOOR, Peer::suspicion);
+        let base = if owner == self.me {
+            // What it proposes itself takes as long as the nearest majority does.
+            (self.far(peers) * SUSPICION).clamp(SUSPICION_FLOOR, SUSPICION_CEILING)
+        } else {
+            peers.get(owner).map_or(SUSPICION_FLOOR, Peer::suspicion)
+        };
         let rank = match (epoch.index(self.me), epoch.index(owner)) {
             // The owner itself comes last: it is busy proposing.
             (Some(me), Some(owner)) if me == owner => members,
@@ -227,6 +233,10 @@ impl Consensus {
             // It will miss its later turns, too.
             sometimes!(UnheardTwice, is_again && !peers.is_silent(owner, now));
             last = self.window.last();
+        }
+        if owner == self.me && self.fence > last {
+            // An earlier life may have used these, and nobody else gives them up.
+            last = Slot(self.fence.0 - 1);
         }
         self.revoked_last = Some((owner, now));
         last = last.min(self.window.last());

@@ -35,4 +35,12 @@ pub enum Record {
         /// The round.
         round: u32,
     },
+    /// The outcome of the slot after the last one decided. Nothing waits for it: what is lost of these
+    /// is settled anew, with the same outcome.
+    Decided {
+        /// Where.
+        slot: Slot,
+        /// What; `None` if it is what this acceptor has accepted there last.
+        entry: Option<Entry>,
+    },
 }

@@ -260,14 +260,25 @@ impl fmt::Display for Mutant {
 
 thread_local! {
     static PLANTED: Cell<Option<Mutant>> = const { Cell::new(None) };
+    static REACHED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Plants a bug in this thread, or takes it out.
 pub fn plant(mutant: Option<Mutant>) {
     PLANTED.set(mutant);
+    REACHED.set(0);
 }
 
-/// Whether this bug is planted in this thread.
+/// Whether this bug is planted in this thread. Asked where the bug is.
 pub fn is_planted(mutant: Mutant) -> bool {
-    PLANTED.get() == Some(mutant)
+    let is_here = PLANTED.get() == Some(mutant);
+    if is_here {
+        REACHED.set(REACHED.get() + 1);
+    }
+    is_here
+}
+
+/// How often the code came to the place of the planted bug since it was planted in this thread.
+pub fn reached() -> u64 {
+    REACHED.get()
 }

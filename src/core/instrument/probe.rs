@@ -115,6 +115,8 @@ probes! {
     RevokerOvertaken,
     /// A revocation is given up, as an acceptor has promised a higher ballot.
     RevocationRejected,
+    /// Slots that were given up are told without a vote, as they are applied already.
+    SkipsToldAlone,
     /// Nothing was heard of an owner since its slots were taken over before.
     UnheardTwice,
     /// Somebody who knows the outcome is asked for it, and no slot is taken over.
@@ -235,6 +237,8 @@ probes! {
     EvictedStaysOn,
     /// An evicted process ends.
     EvictedLearns,
+    /// A process that leaves stays until its clients have gone elsewhere.
+    ClientsLearnOfLeaving,
     /// A process stood still, and blames nobody for what it could not hear.
     OthersExcused,
     /// A busy member stays out of the owners, as it is too far from them.

@@ -133,6 +133,14 @@ impl Epochs {
         self.list.iter()
     }
 
+    /// Whether the same members decide all slots that are not applied, as far as is known.
+    pub fn has_settled_members(&self) -> bool {
+        let latest = self.latest();
+        self.list
+            .iter()
+            .all(|epoch| epoch.members == latest.members)
+    }
+
     /// The configuration of a slot that is not applied yet, or was applied last.
     pub fn at(&self, slot: Slot) -> &Epoch {
         let after = self.list.partition_point(|epoch| epoch.start <= slot);

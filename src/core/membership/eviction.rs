@@ -115,12 +115,25 @@ impl Eviction {
         }
         self.due = now + BEAT;
         let is_gone = |id: &NodeId| self.is_gone(*id, now, state, peers, evidence);
-        // One change of membership comes after the other.
-        let is_settled = latest.start <= state.applied().next();
+        // One change of membership comes after the other. Changes of owners may be under way.
+        let is_settled = state.epochs().has_settled_members();
+        // Members are needed, standbys are not: what is left of these must not be in the way when one
+        // of those is about to go.
+        let is_whole = latest
+            .members
+            .iter()
+            .all(|id| *id == self.me || !peers.is_silent(*id, now));
+        let may_go = |id: &NodeId| {
+            if latest.has(*id) {
+                is_settled
+            } else {
+                is_whole
+            }
+        };
         let id = state
             .processes()
             .into_iter()
-            .find(|id| (is_settled || !latest.has(*id)) && is_gone(id))?;
+            .find(|id| may_go(id) && is_gone(id))?;
         // The others see the same. Whoever comes first in the order of members does it, and the
         // next one only if that came to nothing.
         let rank = latest.index(self.me).unwrap_or(0) as u32;
@@ -129,7 +142,8 @@ impl Eviction {
             return None;
         }
         self.due = now + PAUSE;
-        let successor = best_standby(state, peers, now);
+        let is_seated = state.slot_holders().contains(&id);
+        let successor = best_standby(state, peers, now).filter(|_| is_seated);
         sometimes!(MemberEvicted, latest.has(id));
         sometimes!(SeatHandedOver, latest.has(id) && successor.is_some());
         sometimes!(StandbyEvicted, !latest.has(id));

@@ -212,7 +212,7 @@ impl Housekeeping {
         // Who lags would hold the others up, and one change of membership comes after the other.
         let is_behind =
             at.seen > state.applied().plus(state.alpha() / 2) && !planted!(ClaimsBehind);
-        let is_settled = latest.start <= state.applied();
+        let is_settled = latest.start <= state.applied().next();
         sometimes!(TooFarBehindToClaim, is_behind);
         if !is_behind && is_settled {
             self.claim = Some(submit(Op::Claim { file, rev }));

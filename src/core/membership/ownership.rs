@@ -241,7 +241,11 @@ impl Ownership {
         }
         let is_spare = |member: &NodeId| {
             !latest.owners.contains(member)
-                && (*member == self.me || !sight.peers.is_silent(*member, sight.now))
+                && match *member == self.me {
+                    // Who was dropped lately may be the one that is slow.
+                    true => sight.now >= self.banned_until,
+                    false => !sight.peers.is_silent(*member, sight.now),
+                }
         };
         let spares = self.nearest(latest, sight.peers).into_iter();
         let fewest = owners_min(latest.members.len());

@@ -16,6 +16,10 @@ pub const BEAT: Duration = Duration::from_millis(50);
 /// Heartbeats that a process may miss before it counts as silent.
 pub const BEATS_MISSED: u32 = 5;
 
+/// A blocked slot's owner is waited for this many times nearly the longest round trip to be expected:
+/// its proposal, the votes, and one lost message.
+pub const SUSPICION: u32 = 4;
+
 /// Shortest and longest time that a blocked slot's owner is waited for: below the floor, scheduling
 /// hiccups of a busy machine would pass for deaths; above the ceiling, people notice.
 pub const SUSPICION_FLOOR: Duration = Duration::from_millis(4);
@@ -96,14 +100,13 @@ impl Peer {
             .map(|(mean, deviation)| mean + deviation * 4)
     }
 
-    /// How long to wait for it when it holds up the log: four times nearly the longest round trip
-    /// to be expected.
+    /// How long to wait for it when it holds up the log.
     pub fn suspicion(&self) -> Duration {
         if !self.linked {
             return SUSPICION_UNLINKED;
         }
         let long = self.long_round_trip().unwrap_or_default();
-        (long * 4).clamp(SUSPICION_FLOOR, SUSPICION_CEILING)
+        (long * SUSPICION).clamp(SUSPICION_FLOOR, SUSPICION_CEILING)
     }
 
     /// How long nothing was heard of it.

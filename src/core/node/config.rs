@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::core::consensus::{ALPHA, BatchLimits};
+use crate::core::durable::Record;
 use crate::core::id::{Lineage, NodeId};
 use crate::core::limits::Limits;
 use crate::core::state::State;
@@ -63,6 +64,15 @@ pub enum Start {
         /// What it remembers.
         state: Box<State>,
     },
+    /// It comes back as who it was.
+    Resume {
+        /// The name of the cluster.
+        cluster: String,
+        /// A state that it had.
+        state: Box<State>,
+        /// What it wrote since, and what it had to remember then, in order.
+        records: Vec<Record>,
+    },
 }
 
 /// What operators have no reason to change, but simulations do, to make rare situations frequent.
@@ -106,6 +116,7 @@ impl Config {
         let generation = match &self.start {
             Start::Found { .. } => 1,
             Start::Recover { state, .. } => state.lineage().generation.saturating_add(1),
+            Start::Resume { state, .. } => return Some(state.lineage()),
             Start::Join => return None,
         };
         Some(Lineage {
@@ -114,7 +125,13 @@ impl Config {
         })
     }
 
-    pub(super) fn history(&self) -> HistoryLimits {
+    /// Whether the node is the first member of a cluster.
+    pub fn is_founder(&self) -> bool {
+        matches!(self.start, Start::Found { .. } | Start::Recover { .. })
+    }
+
+    /// How much history the node retains.
+    pub fn history(&self) -> HistoryLimits {
         HistoryLimits {
             revs: self.history_revs.max(1),
             bytes: self.history_bytes,

@@ -8,11 +8,19 @@ use crate::core::id::NodeId;
 use crate::core::instrument::{planted, sometimes};
 use crate::core::log::{Op, Seq};
 use crate::core::membership::{Peers, best_standby, quorum};
+use crate::core::service::Service;
 use crate::core::state::State;
 
 /// Longest time that leaving may take: operators and init systems wait for it, ten seconds as a
 /// rule.
 pub const LEAVE_MAX: Duration = Duration::from_secs(4);
+
+/// Clients that write go elsewhere when they learn that this node takes no writes. It ends when none
+/// has tried for so long: a write that is on its way then would be lost without an answer.
+const FAREWELL: Duration = Duration::from_millis(100);
+
+/// Clients that never go elsewhere are not waited for any longer.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 /// A departure on request.
 #[derive(Clone, Debug)]
@@ -20,6 +28,8 @@ pub(super) struct Leaving {
     since: Time,
     /// The command that gives the slot up, once it was given.
     asked: Option<Seq>,
+    /// Since when nobody needs this node any more, but for clients that do not know it yet.
+    gone: Option<Time>,
 }
 
 impl Node {
@@ -29,6 +39,7 @@ impl Node {
         self.leaving.get_or_insert(Leaving {
             since: now,
             asked: None,
+            gone: None,
         });
     }
 
@@ -63,7 +74,16 @@ impl Node {
         let is_late = now.since(leaving.since) >= LEAVE_MAX && !planted!(LeavesWhenItCan);
         let is_done = is_gone && !is_needed && !self.service.has_open();
         let is_alone = state.slot_holders() == [me] && !self.service.has_open();
-        if is_done || is_late || is_alone {
+        if is_done && leaving.gone.is_none() {
+            leaving.gone = Some(now);
+        }
+        let farewell = leaving.farewell(&self.service);
+        let is_over = is_done && farewell.is_none_or(|end| now >= end);
+        sometimes!(
+            ClientsLearnOfLeaving,
+            is_over && self.service.turned_away() >= leaving.gone
+        );
+        if is_over || is_late || is_alone {
             self.is_out = true;
             if !is_gone && !is_alone {
                 env.notice(Notice::CannotLeave);
@@ -98,9 +118,21 @@ impl Node {
     /// When there is something to wind up at the latest.
     pub(super) fn wind_up_deadline(&self) -> Time {
         match &self.leaving {
-            Some(leaving) if !self.is_out => leaving.since + LEAVE_MAX,
+            Some(leaving) if !self.is_out => {
+                let end = leaving.since + LEAVE_MAX;
+                leaving.farewell(&self.service).unwrap_or(end).min(end)
+            }
             _ => Time::NEVER,
         }
+    }
+}
+
+impl Leaving {
+    /// Until when this node stays for clients only.
+    fn farewell(&self, service: &Service) -> Option<Time> {
+        let gone = self.gone.filter(|_| service.has_sessions())?;
+        let last = service.turned_away().map_or(gone, |at| at.max(gone));
+        Some((last + FAREWELL).min(gone + FAREWELL_MAX))
     }
 }
 

@@ -11,6 +11,7 @@ mod majority;
 mod objection;
 mod recovery;
 mod report;
+mod resume;
 mod transfer;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ use transfer::{Download, Uploads};
 use std::time::Duration;
 
 use super::consensus::{Consensus, Slot, Ticket};
+use super::durable::Checkpoint;
 use super::env::{Env, Input, Notice, Time};
 use super::id::{NodeId, Rev, SessionId};
 use super::instrument::sometimes;
@@ -32,7 +34,7 @@ use super::membership::{
 use super::protocol::client::{Request, Response, Verb};
 use super::protocol::peer::{Digest, Message};
 use super::service::{Rules, Service, Standing, Task};
-use super::state::State;
+use super::state::{State, StateExport};
 
 pub use config::{Config, Start, Tuning};
 pub use counters::Counters;
@@ -74,6 +76,8 @@ pub struct Node {
     has_chores: bool,
     is_member: bool,
     is_ready: bool,
+    /// How often it has got its state other than by applying entries.
+    installs: u64,
     /// Set once this node is to leave the cluster.
     leaving: Option<leaving::Leaving>,
     /// Others have put it out, and may need it for a while yet.
@@ -96,7 +100,7 @@ struct Replica {
 
 impl Node {
     /// A node at the beginning of its life. Its first effects leave with the first `flush`.
-    pub fn new(config: Config) -> Node {
+    pub fn new(mut config: Config) -> Node {
         let id = config.id;
         let identity = Identity {
             id,
@@ -124,8 +128,13 @@ impl Node {
                 let state = State::clone(state).recovered_by(id, *survivor);
                 (None, Some(Replica::new(&config, state)))
             }
+            Start::Resume { .. } => {
+                let (founds, replica) = resume::resume(&mut config);
+                (founds, Some(replica))
+            }
         };
         Node {
+            installs: u64::from(config.is_founder()),
             next: Seq::first_of(config.boot),
             peers: Peers::default(),
             service: Service::new(rules),
@@ -195,6 +204,9 @@ impl Node {
             replica.consensus.excuse(now);
         }
         self.awake = now;
+        if self.began == Time::NEVER {
+            self.locate_all(env);
+        }
         self.began = self.began.min(now);
         let may_be_out = self.has_chores || self.is_put_out || self.leaving.is_some();
         self.do_chores(now, env);
@@ -255,6 +267,23 @@ impl Node {
     /// The replicated state, once the node has one.
     pub fn state(&self) -> Option<&State> {
         self.replica.as_ref().map(|replica| &replica.state)
+    }
+
+    /// How often this node has got its state other than by applying entries to the one before, or to
+    /// the one that it was started with. A log on disk has to begin anew then, with a checkpoint.
+    pub fn installs(&self) -> u64 {
+        self.installs
+    }
+
+    /// All that this node must not forget, between two groups of inputs; `None` before it has a
+    /// state.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        let Replica { state, consensus } = self.replica.as_ref()?;
+        Some(Checkpoint {
+            lineage: state.lineage(),
+            state: StateExport::new(state),
+            memory: consensus.memory(),
+        })
     }
 
     /// The outcome of a slot, where this node knows it and has not forgotten it.
@@ -488,7 +517,7 @@ impl Node {
             return;
         }
         let is_known = self.housekeeping.is_registered(state);
-        let is_founder = self.config.lineage().is_some();
+        let is_founder = self.config.is_founder();
         if is_known && (!is_founder || self.is_member) {
             self.is_ready = true;
             env.notice(Notice::Ready);

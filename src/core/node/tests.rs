@@ -9,6 +9,7 @@ mod hostile;
 mod membership;
 mod recovery;
 mod report;
+mod resuming;
 mod snapshots;
 mod survivors;
 
@@ -38,6 +39,8 @@ struct World {
     notices: Vec<(NodeId, Notice)>,
     random: u64,
     records: u64,
+    /// What each process has recorded.
+    log: Vec<(NodeId, RecordId, Record)>,
     /// Which messages get lost, besides those of cut connections.
     loses: Option<fn(NodeId, NodeId, &Message) -> bool>,
     /// Processes whose disks make no record after this one durable, and what waits for that.
@@ -87,9 +90,11 @@ impl Env for Outside<'_> {
         self.world.finished.insert((self.me, session));
     }
 
-    fn record(&mut self, _record: Record) -> RecordId {
+    fn record(&mut self, record: Record) -> RecordId {
         self.world.records += 1;
-        RecordId(self.world.records)
+        let at = RecordId(self.world.records);
+        self.world.log.push((self.me, at, record));
+        at
     }
 
     fn wake_at(&mut self, at: Time) {

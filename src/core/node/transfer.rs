@@ -253,6 +253,7 @@ impl Node {
                 replica.state = state;
             }
         }
+        self.installs += 1;
         if let Some(Replica { state, .. }) = &mut self.replica {
             let last = state.last(self.config.id);
             self.service.on_jump(before, last, state.store_mut(), env);

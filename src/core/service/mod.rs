@@ -45,6 +45,8 @@ pub struct Service {
     writes: VecDeque<(Seq, Write)>,
     /// When clients last wrote or read through consensus.
     last_write: Option<Time>,
+    /// When a client that wanted to write was last told to go to a member.
+    turned_away: Option<Time>,
 }
 
 /// What the node was told about serving.
@@ -139,12 +141,23 @@ impl Service {
             next_read: 0,
             writes: VecDeque::new(),
             last_write: None,
+            turned_away: None,
         }
     }
 
     /// When a client wrote last.
     pub fn last_write(&self) -> Option<Time> {
         self.last_write
+    }
+
+    /// When a client that wanted to write was last told to go to a member.
+    pub fn turned_away(&self) -> Option<Time> {
+        self.turned_away
+    }
+
+    /// Whether clients are connected.
+    pub fn has_sessions(&self) -> bool {
+        !self.sessions.is_empty()
     }
 
     /// Whether a client waits for a write or for a read of the latest state.

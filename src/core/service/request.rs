@@ -98,6 +98,9 @@ impl Service {
                     .is_some_and(|value| !value.is_empty()),
             }),
             Err(response) => {
+                if response.error() == Some(ErrorCode::Readonly) {
+                    self.turned_away = Some(env.now());
+                }
                 env.reply(session, response);
                 Task::Nothing
             }

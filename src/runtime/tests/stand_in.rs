@@ -180,6 +180,7 @@ pub(super) fn options(nth: u8) -> Options {
         advertise: None,
         attach: Vec::new(),
         entropy: u64::from(nth),
+        data: None,
     }
 }
 

@@ -134,7 +134,7 @@ impl Acceptors {
                 }
                 *known = *round;
             }
-            Record::Reserved { .. } => {}
+            Record::Reserved { .. } | Record::Decided { .. } => {}
         }
         let speaker = self.speakers.entry(id).or_default();
         speaker.pending.push_back((at, record));
@@ -158,6 +158,7 @@ impl Acceptors {
             match record {
                 Record::Round { round } => speaker.round_durable = round,
                 Record::Reserved { below } => speaker.reserved_durable = below,
+                Record::Decided { .. } => {}
                 Record::Promised { slots, ballot } => {
                     for slot in slots {
                         self.facts_mut(slot)?.promise_of(id).durable = Some(ballot);

@@ -91,6 +91,7 @@ pub fn record_kind(record: &Record) -> &'static str {
         Record::Accepted { .. } => "Accepted",
         Record::Reserved { .. } => "Reserved",
         Record::Round { .. } => "Round",
+        Record::Decided { .. } => "Decided",
     }
 }
 
@@ -172,6 +173,10 @@ pub fn record(record: &Record, cast: &Cast<'_>) -> String {
         Record::Accepted { entry: kept, .. } => entry(kept, cast),
         Record::Reserved { below } => format!("own slots below {below}"),
         Record::Round { round } => format!("rounds up to {round}"),
+        Record::Decided { entry: None, .. } => "what it has accepted".to_owned(),
+        Record::Decided {
+            entry: Some(kept), ..
+        } => entry(kept, cast),
     }
 }
 
@@ -180,6 +185,7 @@ pub fn record_subject(record: &Record) -> (Vec<Slot>, Option<Ballot>) {
     match record {
         Record::Promised { slots, ballot } => (slots.clone(), Some(*ballot)),
         Record::Accepted { slot, ballot, .. } => (vec![*slot], Some(*ballot)),
+        Record::Decided { slot, .. } => (vec![*slot], None),
         Record::Reserved { .. } | Record::Round { .. } => (Vec::new(), None),
     }
 }

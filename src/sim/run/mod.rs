@@ -27,7 +27,7 @@ use crate::sim::machine::Machine;
 use crate::sim::narration::Narrator;
 use crate::sim::nemesis::Kind;
 use crate::sim::params::micros;
-use crate::sim::script::{EXPECTED, Script, Step, Watch};
+use crate::sim::script::{EXPECTED, SCRIPTS, Script, Step, Watch, names};
 use crate::sim::setup::{Core, Setup};
 use crate::sim::trace::Trace;
 use crate::sim::trouble::{Phase, Troubles};
@@ -44,7 +44,6 @@ const TAIL_REVS: i64 = 100;
 
 /// The names of clients, apart from those of the storm, which count from 1.
 const FORMER: usize = 0;
-const SCRIPTS: usize = 1 << 20;
 const CLOSERS: usize = 2 << 20;
 const RECORDERS: usize = 3 << 20;
 
@@ -356,14 +355,10 @@ impl<'a, M: Machine> Run<'a, M> {
 
     /// Adds a client for each name that has steps.
     fn add_scripts(&mut self) -> Vec<usize> {
-        let mut scripts: BTreeMap<&str, Vec<Step>> = BTreeMap::new();
-        for step in &self.setup.steps {
-            let steps = scripts.entry(&step.client).or_default();
-            steps.extend(step.repeated());
-        }
-        let scripts = scripts.into_iter().enumerate();
-        let added = scripts.map(|(index, (name, steps))| {
-            let script = Script::new(name, steps);
+        let scripts = names(&self.setup.steps).into_iter().enumerate();
+        let added = scripts.map(|(index, name)| {
+            let steps = self.setup.steps.iter().filter(|step| step.client == name);
+            let script = Script::new(name, steps.flat_map(Step::repeated).collect());
             self.world.add_script(SCRIPTS + index, script)
         });
         added.collect()

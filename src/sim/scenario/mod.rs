@@ -36,6 +36,8 @@ pub struct Scenario {
     pub mutant: Option<Mutant>,
     /// What comes of it, with the bug if there is one.
     pub expect: Expect,
+    /// Bugs that are no part of it and that it finds: with each of them some rule is broken.
+    pub catches: Vec<Mutant>,
     /// Situations that come about when no bug is planted.
     pub probes: Vec<Probe>,
     /// Whether it takes the majority away, so that nothing is judged at its end.
@@ -61,7 +63,12 @@ const AFTERMATH: Duration = Duration::from_millis(500);
 impl Scenario {
     /// Does the run, with the bug or without.
     pub fn run(&self, planted: bool, narrator: Option<Narrator>) -> Report {
-        let _planted = Planted::new(self.mutant.filter(|_| planted));
+        self.run_with(self.mutant.filter(|_| planted), narrator)
+    }
+
+    /// Does the run with any bug, or none.
+    pub fn run_with(&self, mutant: Option<Mutant>, narrator: Option<Narrator>) -> Report {
+        let _planted = Planted::new(mutant);
         run::<Node>(&self.setup, (), narrator)
     }
 
@@ -71,7 +78,8 @@ impl Scenario {
         run_upto::<Node>(&self.setup, (), events_max)
     }
 
-    /// Whether all comes true: with the bug, if there is one, and without.
+    /// Whether all comes true: with the bug, if there is one, without, and with those that it
+    /// catches.
     ///
     /// # Errors
     ///
@@ -88,9 +96,13 @@ impl Scenario {
             None => &self.expect,
         };
         self.judge(&report, expect)?;
-        match self.probes.iter().find(|probe| !report.hits.has(**probe)) {
+        if let Some(probe) = self.probes.iter().find(|probe| !report.hits.has(**probe)) {
+            return Err(format!("the situation {probe} did not come about"));
+        }
+        let is_caught = |mutant: &&Mutant| self.run_with(Some(**mutant), None).violation.is_some();
+        match self.catches.iter().find(|mutant| !is_caught(mutant)) {
             None => Ok(()),
-            Some(probe) => Err(format!("the situation {probe} did not come about")),
+            Some(mutant) => Err(format!("it does not catch {mutant}")),
         }
     }
 

@@ -13,7 +13,7 @@ use super::{
     Troubles, last_mention,
 };
 use crate::core::membership::MEMBERS_MAX;
-use crate::sim::script::Outcome;
+use crate::sim::script::{Outcome, SCRIPTS, names};
 use crate::sim::units::{parse_span, span};
 
 /// Seed of a scenario that does not tell one.
@@ -48,6 +48,8 @@ struct Raw {
     mutant: Option<Spanned<String>>,
     #[serde(default)]
     expect: Expect,
+    #[serde(default)]
+    catches: Vec<Spanned<String>>,
     #[serde(default)]
     probes: Vec<Spanned<String>>,
     #[serde(default)]
@@ -113,15 +115,25 @@ impl Scenario {
 impl Raw {
     fn finish(self) -> Result<Scenario, Wrong> {
         let mutant = self.mutant.map(|name| find("bug", Mutant::ALL, &name));
+        let catches = self
+            .catches
+            .iter()
+            .map(|name| find("bug", Mutant::ALL, name));
         let probes = self
             .probes
             .iter()
             .map(|name| find("probe", Probe::ALL, name));
-        let (mutant, probes) = (mutant.transpose()?, probes.collect::<Result<_, _>>()?);
-        let events = self.event.into_iter().map(table::<Event>);
-        let events = events.collect::<Result<Vec<_>, _>>()?;
+        let (mutant, catches) = (mutant.transpose()?, catches.collect::<Result<_, _>>()?);
+        let probes = probes.collect::<Result<_, _>>()?;
         let clients = clients(self.client)?;
         let steps = valid(self.step, Step::fault)?;
+        let scripts = names(steps.iter().map(Spanned::get_ref));
+        let events = self.event.into_iter().map(|event| {
+            let place = event.span();
+            let event = called(event, &scripts).map_err(|text| Wrong(place, text))?;
+            table::<Event>(event)
+        });
+        let events = events.collect::<Result<Vec<_>, _>>()?;
         let checks = valid(self.check, Check::fault)?;
         unique_values(&steps)?;
         known_labels(&steps)?;
@@ -153,6 +165,7 @@ impl Raw {
             why: self.why,
             mutant,
             expect: self.expect,
+            catches,
             probes,
             loses_majority: self.loses_majority,
             setup: Setup {
@@ -214,6 +227,31 @@ fn table<T: DeserializeOwned>(raw: Spanned<Table>) -> Result<T, Wrong> {
         let text = error.message().trim().replace("_us`", "`");
         Wrong(place, format!("{text}; docs/scenarios.md tells every key"))
     })
+}
+
+/// A fault in which clients that take steps are called by name: others know them by number.
+fn called(mut event: Spanned<Table>, scripts: &[&str]) -> Result<Spanned<Table>, String> {
+    let number = |value: &mut Value| {
+        let Value::String(name) = value else {
+            return Ok(());
+        };
+        let Some(index) = scripts.iter().position(|script| script == name) else {
+            return Err(format!(
+                "no client `{name}` takes any steps: say one of {}, or the number of a [[client]]",
+                scripts.join(", ")
+            ));
+        };
+        *value = Value::Integer(i64::try_from(SCRIPTS + index).unwrap_or(i64::MAX));
+        Ok(())
+    };
+    let fields = event.get_mut();
+    if let Some(client) = fields.get_mut("client") {
+        number(client)?;
+    }
+    if let Some(Value::Array(clients)) = fields.get_mut("clients") {
+        clients.iter_mut().try_for_each(number)?;
+    }
+    Ok(event)
 }
 
 /// The clients; those without a name are called by their place.
@@ -337,6 +375,11 @@ mod tests {
             ),
             ("[[check]]\nat = \"1 s\"", "x.toml:3: it says nothing"),
             ("mutant = \"QuorumOfHall\"", "is it QuorumOfHalf"),
+            ("catches = [\"QuorumOfHall\"]", "is it QuorumOfHalf"),
+            (
+                "[[event]]\nat = \"1 ms\"\nfault = \"hangup\"\nclient = \"b\"",
+                "x.toml:3: no client `b` takes any steps",
+            ),
             ("[messages]\nlost = [\"0-1 #3\"]", "names no message"),
             (
                 "length = \"1 s\"\n[[event]]\nat = \"2 s\"\nfault = \"mend\"",

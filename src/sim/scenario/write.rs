@@ -6,6 +6,7 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 use super::{Expect, Params, Scenario};
+use crate::sim::script::{SCRIPTS, names};
 use crate::sim::units::show_span;
 
 /// Keys that are written before the others of their table, in this order.
@@ -27,6 +28,10 @@ impl fmt::Display for Scenario {
         }
         if let Expect::Violates(property) = &self.expect {
             writeln!(f, "expect = {{ violates = {} }}", text(property))?;
+        }
+        if !self.catches.is_empty() {
+            let catches = self.catches.iter().map(|mutant| name(mutant));
+            writeln!(f, "catches = {}", Value::Array(catches.collect()))?;
         }
         if !self.probes.is_empty() {
             let probes = self.probes.iter().map(|probe| name(probe));
@@ -52,7 +57,10 @@ impl fmt::Display for Scenario {
         section(f, "[params]", params)?;
         section(f, "[messages]", as_table(&setup.troubles)?)?;
         list(f, "[[client]]", &setup.clients)?;
-        list(f, "[[event]]", &setup.events)?;
+        let scripts = names(&setup.steps);
+        for event in &setup.events {
+            section(f, "[[event]]", humane(called(as_table(event)?, &scripts)))?;
+        }
         list(f, "[[step]]", &setup.steps)?;
         list(f, "[[check]]", &setup.checks)
     }
@@ -79,6 +87,24 @@ fn list<T: Serialize>(f: &mut fmt::Formatter<'_>, head: &str, all: &[T]) -> fmt:
         section(f, head, humane(as_table(one)?))?;
     }
     Ok(())
+}
+
+/// A fault in which clients that take steps are called by name.
+fn called(mut event: Table, scripts: &[&str]) -> Table {
+    let name = |value: &mut Value| {
+        let number = value.as_integer().and_then(|n| usize::try_from(n).ok());
+        let index = number.and_then(|number| number.checked_sub(SCRIPTS));
+        if let Some(script) = index.and_then(|index| scripts.get(index)) {
+            *value = Value::String((*script).to_owned());
+        }
+    };
+    if let Some(client) = event.get_mut("client") {
+        name(client);
+    }
+    if let Some(Value::Array(clients)) = event.get_mut("clients") {
+        clients.iter_mut().for_each(name);
+    }
+    event
 }
 
 /// Spans of microseconds as text: `at_us = 2000` as `at = "2 ms"`.
@@ -145,6 +171,7 @@ mod tests {
                 why: "so that \"nothing\" gets lost".to_owned(),
                 mutant: None,
                 expect: Expect::Violates("some rule".to_owned()),
+                catches: Vec::new(),
                 probes: Vec::new(),
                 loses_majority: false,
                 setup,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::{Check, Content, EXPECTED};
 use crate::core::id::NodeId;
+use crate::core::node::Node;
+use crate::core::state::State;
 use crate::sim::check::Violation;
 use crate::sim::machine::Machine;
 use crate::sim::process::{HostId, Pid};
@@ -116,15 +118,24 @@ impl Check {
             let process = &world.processes[*pid];
             process.is_alive().then_some(process.host)
         };
-        if let Some(wanted) = &self.members {
-            let members = machine.member_sets().pop().unwrap_or_default();
-            let mut on: Vec<Option<HostId>> = members.iter().map(host_of).collect();
+        let state = machine.node().and_then(Node::state);
+        let members = || machine.member_sets().pop().unwrap_or_default();
+        let owners = || state.map_or(Vec::new(), |state| state.epochs().latest().owners.clone());
+        let processes = || state.map_or(Vec::new(), State::processes);
+        let groups: [(_, _, &dyn Fn() -> Vec<NodeId>); 3] = [
+            ("members", &self.members, &members),
+            ("owners", &self.owners, &owners),
+            ("processes", &self.processes, &processes),
+        ];
+        for (what, wanted, ids) in groups {
+            let Some(wanted) = wanted else { continue };
+            let mut on: Vec<Option<HostId>> = ids().iter().map(host_of).collect();
             on.sort_unstable();
             let mut wanted: Vec<Option<HostId>> = wanted.iter().copied().map(Some).collect();
             wanted.sort_unstable();
             if on != wanted {
                 return Some(format!(
-                    "to the node on host {host}, the members are on {on:?}"
+                    "to the node on host {host}, the {what} are on {on:?}"
                 ));
             }
         }

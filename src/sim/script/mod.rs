@@ -6,6 +6,7 @@ mod actor;
 mod check;
 mod format;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,16 @@ pub(in crate::sim) use check::Watch;
 
 /// The property, as a sentence.
 pub const EXPECTED: &str = "what the scenario expects comes true";
+
+/// The number of the first client that follows a script; the others follow in the order of their
+/// names. Faults call clients by number.
+pub const SCRIPTS: usize = 1 << 20;
+
+/// The names of the clients that take these steps, sorted.
+pub fn names<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<&'a str> {
+    let names = steps.into_iter().map(|step| &step.client[..]);
+    names.collect::<BTreeSet<_>>().into_iter().collect()
+}
 
 /// One request of a scripted client. A client takes its steps in order, each when it is time for it
 /// and the one before it has ended.
@@ -240,12 +251,19 @@ pub struct Check {
     /// The members are the processes on these hosts, in any order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub members: Option<Vec<HostId>>,
+    /// The processes that own slots of the log are those on these hosts, in any order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owners: Option<Vec<HostId>>,
+    /// The processes that the cluster knows, members and standbys, are those on these hosts, in any
+    /// order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processes: Option<Vec<HostId>>,
     /// Which host's process holds which slot of `/ctl/cal`; a host below 0 for none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub slots: Option<std::collections::BTreeMap<String, i64>>,
+    pub slots: Option<BTreeMap<String, i64>>,
     /// The content of files; false for one that is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub files: Option<std::collections::BTreeMap<String, Content>>,
+    pub files: Option<BTreeMap<String, Content>>,
     /// Whether the nodes have applied the same slots, with the same state.
     #[serde(skip_serializing_if = "is_false")]
     pub agree: bool,
@@ -338,7 +356,8 @@ impl Check {
         } else if self.from > self.until {
             "it ends before it begins: make until later than from"
         } else if *self == says_nothing {
-            "it says nothing: add members, slots, files, agree or alive"
+            "it says nothing: add members, owners, processes, slots, files, agree or \
+             alive"
         } else {
             return None;
         };

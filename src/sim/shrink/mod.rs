@@ -64,6 +64,13 @@ pub struct Size {
     pub events: u64,
 }
 
+impl Size {
+    /// All that goes wrong: faults, and troubles of single messages.
+    pub fn troubles(self) -> usize {
+        self.faults + self.lost + self.late
+    }
+}
+
 /// Makes a scenario that fails smaller. `None` if it does not violate anything.
 pub fn shrink(scenario: &Scenario) -> Option<Shrunk> {
     let report = scenario.run(true, None);

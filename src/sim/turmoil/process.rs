@@ -158,6 +158,7 @@ impl Stage {
             advertise: None,
             attach: if is_founder { Vec::new() } else { attach },
             entropy: self.chance.dice(What::Node, pid as u64).draw(),
+            data: None,
         };
         let node = Rc::new(RefCell::new(Node::new(options.node.clone())));
         let (orders, inbox) = unbounded_channel();

@@ -1,10 +1,10 @@
 //! Connections between clients and nodes: ordered, lossless until they break.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::links::CONNECT_MAX;
-use super::{AT_ONCE, Door, Happening, World};
+use super::{Door, Happening, World};
 use crate::core::env::{Input, Time};
 use crate::core::id::SessionId;
 use crate::core::instrument::sometimes;
@@ -77,6 +77,8 @@ pub struct Conn {
     reads_from: Time,
     /// Bytes of answers that wait for the client to read on.
     unread: usize,
+    /// What its node does not read as long as too many answers wait, in order.
+    held: VecDeque<ToNode>,
     /// When the latest frame to the node arrives.
     to_node: Time,
     /// When the latest frame to the client arrives.
@@ -225,6 +227,7 @@ impl<M: Machine> World<M> {
             aborted: false,
             reads_from: Time::default(),
             unread: 0,
+            held: VecDeque::new(),
             to_node: self.now,
             to_client: self.now,
         });
@@ -335,8 +338,7 @@ impl<M: Machine> World<M> {
             return;
         }
         if one.unread > self.params.unsent_soft && !is_end {
-            let at = one.reads_from.max(self.now + AT_ONCE);
-            return self.queue.push(at, Happening::Asked { conn, what });
+            return one.held.push_back(what);
         }
         one.gone = is_end;
         let pid = one.pid;
@@ -400,6 +402,9 @@ impl<M: Machine> World<M> {
         }
         one.unread = 0;
         let actor = one.actor;
+        for what in std::mem::take(&mut one.held) {
+            self.on_asked(conn, what);
+        }
         let Some(response) = response else {
             return self.lose_conn(conn);
         };

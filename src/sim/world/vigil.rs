@@ -47,7 +47,10 @@ impl<M: Machine> World<M> {
             self.takeover.rest();
             return Ok(());
         }
-        let (standbys, bound) = (self.standbys(), self.takeover_bound());
+        // One change of members comes after the other.
+        let others = wanting.len() as u32 - 1;
+        let bound = self.takeover_bound() + others * self.stretched(TAKEOVER_MAX);
+        let standbys = self.standbys();
         let sets = self.member_sets();
         let scene = Scene {
             now: self.now,

@@ -184,3 +184,23 @@ fn a_standby_that_leaves_is_forgotten() {
     assert_eq!(world.halted, [(id(4), Halt::Left)]);
     assert!(!world.knows(1, 4));
 }
+
+#[test]
+fn whoever_leaves_tells_clients_that_it_takes_no_writes_before_it_ends() {
+    let mut world = cluster(3, 3);
+    world.inputs.push_back((id(3), Input::Leave));
+    world.run(Duration::from_millis(60));
+    assert_eq!(world.members(1), [id(1), id(2)]);
+    // The others have hung up on it, so it calls again, and is called back.
+    for n in [1, 2] {
+        world.link(id(n), id(3));
+    }
+    world.run(Duration::from_millis(60));
+    assert_eq!(world.halted, []);
+    let answer = world.ask(3, set("/a", "x", 0));
+    assert_eq!(answer.error(), Some(ErrorCode::Readonly));
+    world.run(Duration::from_millis(90));
+    assert_eq!(world.halted, [], "somebody has asked just now");
+    world.run(Duration::from_millis(200));
+    assert_eq!(world.halted, [(id(3), Halt::Left)]);
+}

@@ -1,0 +1,425 @@
+//! Members that keep what they promise on disk, as real processes: kill -9 of one, of a majority and
+//! of all under load, and what a data directory refuses.
+//!
+//! `DOOZER_ROUNDS` says how often each is done; once if it is not set.
+
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "starts real processes and talks to them"
+)]
+
+#[path = "processes/port.rs"]
+mod port;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use doozer::client::{Address, Client, Condition, Options, Uri};
+use doozer::core::id::Rev;
+use port::free_port;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// How long anything may take. Far more than it takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Clients that write at a time, each one request after the other.
+const WRITERS: usize = 8;
+
+/// How long they write before something is killed, and while it is dead.
+const LOAD: Duration = Duration::from_millis(700);
+
+/// A directory of this test run.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Place {
+        static GIVEN: AtomicU32 = AtomicU32::new(0);
+        let nth = GIVEN.fetch_add(1, Ordering::Relaxed);
+        let name = format!("durable-{}-{nth}", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&path).expect("it can be made");
+        Place(path)
+    }
+
+    fn dir(&self, name: &str) -> String {
+        let path = self.0.join(name);
+        path.to_str().expect("a name of ours").to_owned()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+/// A process with a data directory.
+struct Member {
+    addr: String,
+    dir: String,
+    log: PathBuf,
+    child: Child,
+    id: String,
+}
+
+impl Member {
+    /// Starts one for the first time.
+    async fn start(place: &Place, addr: &str, arguments: &[&str], before: &str) -> Member {
+        let dir = place.dir(addr);
+        let log = PathBuf::from(format!("{dir}.stderr"));
+        let mut all = vec!["-l", addr, "--data-dir", &dir];
+        all.extend(arguments);
+        let child = spawn(&all, before, &log);
+        let mut member = Member {
+            addr: addr.to_owned(),
+            child,
+            log,
+            id: String::new(),
+            dir: dir.clone(),
+        };
+        member.says("ready").await;
+        member.id = client(&[addr]).await.self_id().await.expect("it answers");
+        member
+    }
+
+    /// Starts it again with nothing but its directory.
+    fn again(&mut self) {
+        self.child = spawn(&["--data-dir", &self.dir], "", &self.log);
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it can be waited for");
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("it is written")
+    }
+
+    /// Waits until the log of this life has this in it.
+    async fn says(&self, part: &str) {
+        let begin = Instant::now();
+        while !self.log().contains(part) {
+            let log = self.log();
+            assert!(begin.elapsed() < PATIENCE, "{}: {part:?}: {log}", self.addr);
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- {}\n{}", self.addr, self.log());
+        }
+    }
+}
+
+/// Runs `doozerd`, from a shell that says `before` first.
+fn spawn(arguments: &[&str], before: &str, log: &Path) -> Child {
+    let mut command = Command::new("sh");
+    for name in ["DOOZER_RWSECRET", "DOOZER_ROSECRET", "DOOZER_BOOT_URI"] {
+        command.env_remove(name);
+    }
+    command
+        .args(["-c", &format!("{before} exec \"$0\" \"$@\"")])
+        .arg(env!("CARGO_BIN_EXE_doozerd"))
+        .args(["-w", "false"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create(log).expect("a file can be made"))
+        .spawn()
+        .expect("doozerd starts")
+}
+
+/// What a start says that is refused.
+fn refused(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_doozerd"))
+        .args(["-w", "false"])
+        .args(arguments)
+        .env_remove("DOOZER_BOOT_URI")
+        .stdin(Stdio::null())
+        .output()
+        .expect("doozerd can be run");
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8(output.stderr).expect("it prints text")
+}
+
+async fn client(addrs: &[&str]) -> Client {
+    let addresses: Vec<Address> = addrs
+        .iter()
+        .map(|addr| addr.parse().expect("a well-formed address"))
+        .collect();
+    let uri = Uri::of(addresses);
+    let begin = Instant::now();
+    loop {
+        match Client::connect_with(&uri, None, Options::default()).await {
+            Ok(client) => return client,
+            Err(error) => assert!(begin.elapsed() < PATIENCE, "{error}"),
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Three members. The arguments are those of all, and what the shell of the last says first is
+/// `before`.
+async fn cluster(place: &Place, arguments: &[&str], before: &str) -> Vec<Member> {
+    let port = free_port();
+    let first = format!("127.0.0.1:{port}");
+    let mut members = vec![Member::start(place, &first, arguments, "").await];
+    let at_first = client(&[&first]).await;
+    for n in [1, 2] {
+        let file = format!("/ctl/cal/{n}");
+        let set = at_first.set(&file, "", Condition::MISSING).await;
+        set.expect("slots can be added");
+        let addr = format!("127.0.0.{}:{port}", n + 1);
+        let mut all = arguments.to_vec();
+        all.extend(["-a", &first]);
+        let before = if n == 2 { before } else { "" };
+        let member = Member::start(place, &addr, &all, before).await;
+        member.says(&format!("member in {file}")).await;
+        members.push(member);
+    }
+    members
+}
+
+/// Clients that write files of their own, each once.
+struct Load {
+    stop: tokio::sync::watch::Sender<bool>,
+    writers: Vec<JoinHandle<Vec<(String, Rev)>>>,
+}
+
+impl Load {
+    fn start(members: &[Member], round: usize) -> Load {
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let addrs: Vec<String> = members.iter().map(|member| member.addr.clone()).collect();
+        let writers = (0..WRITERS).map(|writer| {
+            let (addrs, stopped) = (addrs.clone(), stopped.clone());
+            tokio::spawn(async move {
+                let addrs: Vec<&str> = addrs.iter().map(String::as_str).collect();
+                let client = client(&addrs).await.within(Duration::from_secs(5));
+                let mut acknowledged = Vec::new();
+                for n in 0.. {
+                    if *stopped.borrow() {
+                        break;
+                    }
+                    let path = format!("/load/{round}-{writer}/{n}");
+                    // What fails may be done or not; nobody was promised anything.
+                    match client.set(&path, path.clone(), Condition::MISSING).await {
+                        Ok(rev) => acknowledged.push((path, rev)),
+                        Err(_) => sleep(Duration::from_millis(10)).await,
+                    }
+                }
+                acknowledged
+            })
+        });
+        Load {
+            writers: writers.collect(),
+            stop,
+        }
+    }
+
+    async fn stop(self, into: &mut BTreeMap<String, Rev>) {
+        self.stop.send_replace(true);
+        for writer in self.writers {
+            into.extend(writer.await.expect("a writer does not fail"));
+        }
+    }
+}
+
+/// Every acknowledged write is there, with the revision that it was told.
+async fn check(members: &[Member], acknowledged: &BTreeMap<String, Rev>) {
+    let addrs: Vec<&str> = members.iter().map(|member| member.addr.as_str()).collect();
+    let client = client(&addrs).await;
+    let mut walk = client.walk_all("/load/**").await.expect("it answers");
+    let mut found = BTreeMap::new();
+    while let Some(entry) = walk.next().await.expect("it answers") {
+        assert_eq!(entry.path.as_bytes(), &entry.value[..]);
+        found.insert(entry.path, entry.rev);
+    }
+    for (path, rev) in acknowledged {
+        assert_eq!(found.get(path), Some(rev), "{path} was acknowledged");
+    }
+}
+
+/// Kills these members under load, and starts them again.
+async fn strike(members: &mut [Member], struck: &[usize], round: usize) -> BTreeMap<String, Rev> {
+    let mut acknowledged = BTreeMap::new();
+    let load = Load::start(members, round);
+    sleep(LOAD).await;
+    for nth in struck {
+        // All of them at once, as when the power goes out.
+        kill_process(Pid::from_child(&members[*nth].child), Signal::KILL).expect("it lives");
+    }
+    for nth in struck {
+        members[*nth].kill();
+    }
+    sleep(LOAD / 2).await;
+    let begin = Instant::now();
+    for nth in struck {
+        members[*nth].again();
+    }
+    for nth in struck {
+        members[*nth].says(" ready: ").await;
+    }
+    println!("{} of 3 are back after {:?}", struck.len(), begin.elapsed());
+    sleep(LOAD).await;
+    load.stop(&mut acknowledged).await;
+    acknowledged
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_outlives_any_number_of_members() {
+    let rounds = std::env::var("DOOZER_ROUNDS").ok();
+    let rounds: usize = rounds.map_or(1, |rounds| rounds.parse().expect("a number"));
+    let place = Place::new();
+    let mut members = cluster(&place, &["-c", "kept"], "").await;
+    let ids: Vec<String> = members.iter().map(|member| member.id.clone()).collect();
+    let mut acknowledged = BTreeMap::new();
+    for round in 0..rounds {
+        let one = round % 3;
+        for (kind, struck) in [vec![one], vec![one, (one + 1) % 3], vec![0, 1, 2]]
+            .iter()
+            .enumerate()
+        {
+            acknowledged.extend(strike(&mut members, struck, round * 3 + kind).await);
+            check(&members, &acknowledged).await;
+        }
+    }
+    assert!(acknowledged.len() > 100, "{}", acknowledged.len());
+    println!("{} writes were acknowledged", acknowledged.len());
+    // They are who they were, where they were.
+    for (nth, member) in members.iter().enumerate() {
+        let client = client(&[&member.addr]).await;
+        assert_eq!(client.self_id().await.expect("it answers"), ids[nth]);
+        let slot = client.get(&format!("/ctl/cal/{nth}")).await;
+        let slot = slot.expect("it answers").expect("it is there");
+        assert_eq!(&slot.value[..], ids[nth].as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_replaced_by_a_snapshot_and_a_lone_member_comes_back() {
+    let place = Place::new();
+    let addr = format!("127.0.0.1:{}", free_port());
+    let mut members = vec![Member::start(&place, &addr, &["--data-log", "32K"], "").await];
+    let mut acknowledged = strike(&mut members, &[0], 0).await;
+    check(&members, &acknowledged).await;
+    acknowledged.extend(strike(&mut members, &[0], 1).await);
+    check(&members, &acknowledged).await;
+    let folder = Path::new(&members[0].dir).join(&members[0].id);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("it is there") {
+        let name = entry.expect("it can be read").file_name();
+        names.push(name.to_string_lossy().into_owned());
+    }
+    assert!(names.len() <= 4, "{names:?}");
+    assert!(!names.contains(&"log-0000000000000001".to_owned()));
+}
+
+#[tokio::test]
+async fn a_directory_belongs_to_one_process_of_one_cluster_at_one_address() {
+    let place = Place::new();
+    let port = free_port();
+    let addr = format!("127.0.0.1:{port}");
+    let mut member = Member::start(&place, &addr, &["-c", "one"], "").await;
+    let dir = member.dir.clone();
+    let said = refused(&["--data-dir", &dir]);
+    assert!(said.contains("another doozerd is running"), "{said}");
+    let at = client(&[&addr]).await;
+    let rev = at.set("/a", "x", Condition::MISSING).await;
+    let rev = rev.expect("it answers");
+
+    // Stopped by a signal, it keeps its place.
+    kill_process(Pid::from_child(&member.child), Signal::TERM).expect("it lives");
+    assert!(member.child.wait().expect("it ends").success());
+    let said = refused(&["--data-dir", &dir, "-c", "two"]);
+    assert!(said.contains("of cluster \"one\""), "{said}");
+    let moved = format!("127.0.0.2:{port}");
+    let said = refused(&["--data-dir", &dir, "-l", &moved]);
+    assert!(said.contains(&format!("was at {addr}")), "{said}");
+    assert!(said.contains("--moved"), "{said}");
+    let said = refused(&["--data-dir", &dir, "--advertise", &moved]);
+    assert!(said.contains("--moved"), "{said}");
+    let said = refused(&["--data-dir", &place.dir(""), "-l", &moved]);
+    assert!(said.contains("no identity file"), "{said}");
+    let said = refused(&["--data-dir", &place.dir("new"), "-l", "127.0.0.1:0"]);
+    assert!(said.contains("give a port"), "{said}");
+
+    member.child = spawn(
+        &["--data-dir", &dir, "-l", &moved, "--moved"],
+        "",
+        &member.log,
+    );
+    member.says(" ready: ").await;
+    let at = client(&[&moved]).await;
+    let file = at
+        .get("/a")
+        .await
+        .expect("it answers")
+        .expect("it is there");
+    assert_eq!(file.rev, rev);
+    let file = at.get(&format!("/ctl/node/{}/addr", member.id)).await;
+    let file = file.expect("it answers").expect("it is there");
+    assert_eq!(&file.value[..], moved.as_bytes());
+    member.kill();
+
+    // A bit that was flipped is not guessed around.
+    let log = Path::new(&dir)
+        .join(&member.id)
+        .join("log-0000000000000001");
+    let mut bytes = std::fs::read(&log).expect("it is there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    std::fs::write(&log, bytes).expect("it can be written");
+    let said = refused(&["--data-dir", &dir]);
+    assert!(said.contains("log-0000000000000001, offset"), "{said}");
+    assert!(said.contains("move"), "{said}");
+}
+
+#[tokio::test]
+async fn a_member_that_cannot_write_stops_and_the_others_go_on() {
+    let place = Place::new();
+    // No file of the last member may be longer than 64 KiB.
+    let mut members = cluster(&place, &[], "trap '' XFSZ; ulimit -f 64 || exit 9;").await;
+    let mut acknowledged = BTreeMap::new();
+    let load = Load::start(&members, 0);
+    let mut last = members.pop().expect("there are three");
+    let begin = Instant::now();
+    let code = loop {
+        if let Some(status) = last.child.try_wait().expect("it can be asked") {
+            break status.code();
+        }
+        assert!(begin.elapsed() < PATIENCE, "it goes on");
+        sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(code, Some(3));
+    assert!(last.log().contains("cannot write to the data directory"));
+    assert!(last.log().contains("File too large"), "{}", last.log());
+    sleep(LOAD).await;
+    load.stop(&mut acknowledged).await;
+    check(&members, &acknowledged).await;
+    let client = client(&[&members[0].addr]).await;
+    client
+        .set("/after", "x", Condition::MISSING)
+        .await
+        .expect("a majority is there");
+
+    // With room on the disk again, it comes back with all it has promised.
+    last.again();
+    last.says(" ready: ").await;
+    members.push(last);
+    check(&members, &acknowledged).await;
+}

@@ -5,10 +5,12 @@
 //!   or files. It acts on the world only through [`core::env::Env`].
 //! * [`runtime`] runs that state machine on tokio sockets; it is what `doozerd` is made of.
 //! * [`client`] is the client library that the `doozer` command uses and programs link to.
+//! * [`http`] serves files, health and metrics to browsers, scripts and monitoring.
 //! * [`status`] is how a cluster is, put together from what its processes tell.
 //! * `sim` (feature `sim`) runs whole clusters of the same state machine from one seed.
 //!
-//! Dependencies point one way: binaries use `runtime`, `sim` and `client`, which use `core`.
+//! Dependencies point one way: binaries use `http`, `runtime`, `sim` and `client`, which use `core`; `http` uses
+//! `runtime` and `client`.
 
 #[allow(
     clippy::disallowed_types,
@@ -17,6 +19,12 @@
 )]
 pub mod client;
 pub mod core;
+#[allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "serves real sockets from a thread of its own"
+)]
+pub mod http;
 #[allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,

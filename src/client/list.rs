@@ -78,6 +78,13 @@ impl Client {
 }
 
 impl Walk {
+    /// The same list from its n-th file on, counted from 0.
+    pub fn skip(mut self, offset: u32) -> Walk {
+        self.0.window.clear();
+        self.0.offset = offset;
+        self
+    }
+
     /// The next file, or `None` at the end.
     ///
     /// # Errors
@@ -97,6 +104,13 @@ impl Walk {
 }
 
 impl Names {
+    /// The same list from its n-th name on, counted from 0.
+    pub fn skip(mut self, offset: u32) -> Names {
+        self.0.window.clear();
+        self.0.offset = offset;
+        self
+    }
+
     /// The next name, or `None` at the end.
     ///
     /// # Errors

@@ -6,11 +6,12 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
 use super::durable::Data;
+use super::gauges::Inside;
 use super::net::Net;
 use super::shared::Shared;
 use super::world::World;
 use crate::core::durable::Checkpoint;
-use crate::core::env::{Env, Halt, Input};
+use crate::core::env::{Env, Halt, Input, Time};
 use crate::core::node::Node;
 
 /// What the driver drives. A seam for tests of the runtime alone, and for who watches a node.
@@ -21,6 +22,10 @@ pub(crate) trait Machine: 'static {
     fn flush(&mut self, env: &mut impl Env);
     /// Whether clients can be served.
     fn is_ready(&self) -> bool;
+    /// How the node is, for those who watch over it; nothing if it is none.
+    fn inside(&self, _now: Time) -> Option<Inside> {
+        None
+    }
     /// How often the machine has got its state other than by handling inputs.
     fn installs(&self) -> u64 {
         0
@@ -42,6 +47,18 @@ impl Machine for Node {
 
     fn is_ready(&self) -> bool {
         Node::is_ready(self)
+    }
+
+    fn inside(&self, now: Time) -> Option<Inside> {
+        let mut load = Vec::new();
+        self.load(|gauge| load.push(gauge));
+        Some(Inside {
+            report: self.report(now),
+            counters: self.counters(),
+            load,
+            is_ready: self.is_ready(),
+            is_member: self.is_member(),
+        })
     }
 
     fn installs(&self) -> u64 {
@@ -152,7 +169,17 @@ impl<N: Net, M: Machine> Driver<N, M> {
             self.announce();
             self.shared.ready.reach();
         }
+        self.tell_the_curious();
         is_quiet
+    }
+
+    fn tell_the_curious(&self) {
+        for curious in self.shared.curious.take() {
+            if let Some(inside) = self.machine.inside(self.world.now()) {
+                // Who has gone does not want to know.
+                let _ = curious.send(inside);
+            }
+        }
     }
 
     /// What the node says to itself comes before anything from outside.

@@ -1,9 +1,74 @@
 //! Counts of a running process, for whoever watches it.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Weak;
+
+use tokio::sync::oneshot;
 
 use super::shared::Shared;
 use crate::core::id::NodeId;
+use crate::core::limits::Gauge;
+use crate::core::node::Counters;
+use crate::core::protocol::client::{ErrorCode, Report};
+
+/// How a node is, as it sees itself.
+#[derive(Clone, Debug)]
+pub struct Inside {
+    /// What it knows of itself and of the others.
+    pub report: Report,
+    /// What it has done.
+    pub counters: Counters,
+    /// What it holds in memory, against its bounds.
+    pub load: Vec<Gauge>,
+    /// Whether clients can be served.
+    pub is_ready: bool,
+    /// Whether it votes and takes writes.
+    pub is_member: bool,
+}
+
+/// How a process is: its node, and what surrounds it.
+#[derive(Clone, Debug)]
+pub struct Measures {
+    /// The node.
+    pub inside: Inside,
+    /// Connections of clients, and those that have not said what they are.
+    pub connections: usize,
+    /// Connections that peers have dialed.
+    pub callers: usize,
+    /// Peers that the process keeps a connection to, or tries to.
+    pub links: usize,
+    /// Tasks of the process.
+    pub tasks: usize,
+    /// Requests of clients so far.
+    pub requests: u64,
+    /// Bytes of these.
+    pub request_bytes: u64,
+    /// Requests that were refused so far, by the name of the error.
+    pub refused: BTreeMap<String, u64>,
+}
+
+/// What clients have asked for so far.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    requests: Cell<u64>,
+    bytes: Cell<u64>,
+    refused: RefCell<BTreeMap<String, u64>>,
+}
+
+impl Traffic {
+    /// Counts a request.
+    pub(super) fn request(&self, bytes: usize) {
+        self.requests.set(self.requests.get() + 1);
+        self.bytes.set(self.bytes.get() + bytes as u64);
+    }
+
+    /// Counts an answer that is a refusal.
+    pub(super) fn refuse(&self, code: ErrorCode) {
+        let mut refused = self.refused.borrow_mut();
+        *refused.entry(code.to_string()).or_default() += 1;
+    }
+}
 
 /// Counts of a process. All are zero once it has ended.
 #[derive(Clone, Default)]
@@ -40,6 +105,31 @@ impl Gauges {
     pub fn is_linked(&self, peer: NodeId) -> bool {
         let shared = self.0.upgrade();
         shared.is_some_and(|shared| shared.links.up(peer).is_some())
+    }
+
+    /// How the process is, after the turn that its node is having or has next. Nothing if it has
+    /// ended, or ends before.
+    pub async fn measure(&self) -> Option<Measures> {
+        let (curious, told) = oneshot::channel();
+        {
+            let shared = self.0.upgrade()?;
+            shared.curious.borrow_mut().push(curious);
+            shared.inbox.nudge();
+        }
+        let inside = told.await.ok()?;
+        let shared = self.0.upgrade()?;
+        let traffic = &shared.traffic;
+        let refused = traffic.refused.borrow().clone();
+        Some(Measures {
+            inside,
+            connections: shared.seats.get(),
+            callers: shared.callers.get(),
+            links: shared.links.count(),
+            tasks: shared.tasks(),
+            requests: traffic.requests.get(),
+            request_bytes: traffic.bytes.get(),
+            refused,
+        })
     }
 
     fn read(&self, count: impl FnOnce(&Shared) -> usize) -> usize {

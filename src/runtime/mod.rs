@@ -38,7 +38,7 @@ pub use attach::{ATTACH_MAX, AttachError};
 #[cfg(feature = "sim")]
 pub(crate) use driver::Machine;
 pub use durable::{Data, DataError, Directory};
-pub use gauges::Gauges;
+pub use gauges::{Gauges, Inside, Measures};
 pub use greet::DialError;
 pub use net::{Net, TokioNet};
 pub use server::{Listening, Options, ServeError, Server, Stopper, serve};

@@ -391,6 +391,7 @@ async fn hand_in(
         if session.ended.is_raised() {
             return Ok(()); // The node has been told: nothing may come after that.
         }
+        shared.traffic.request(bytes);
         shared.inbox.push_client(input, bytes);
         handed_in += 1;
         if handed_in % REQUESTS_PER_TURN == 0 {

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::gauges::{Inside, Traffic};
 use super::inbox::Inbox;
 use super::link::Links;
 use super::session::Sessions;
@@ -42,6 +44,10 @@ pub(super) struct Shared {
     pub(super) seats: Cell<usize>,
     /// Bytes of requests that have not arrived in full, of all clients.
     pub(super) unfinished: Cell<usize>,
+    /// What clients have asked for so far.
+    pub(super) traffic: Traffic,
+    /// Who wants to be told about the node after its next turn.
+    pub(super) curious: RefCell<Vec<oneshot::Sender<Inside>>>,
     /// The node can serve clients.
     pub(super) ready: Milestone,
     /// The process is about to end.
@@ -77,6 +83,8 @@ impl Shared {
             callers: Cell::new(0),
             seats: Cell::new(0),
             unfinished: Cell::new(0),
+            traffic: Traffic::default(),
+            curious: RefCell::default(),
             ready: Milestone::default(),
             stopping: Milestone::default(),
             turned_away_lines: RefCell::default(),

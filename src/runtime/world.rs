@@ -189,6 +189,9 @@ impl<N: Net> Env for World<N> {
     }
 
     fn reply(&mut self, session: SessionId, response: Response) {
+        if let Some(code) = response.error() {
+            self.shared.traffic.refuse(code);
+        }
         self.shared.sessions.reply(session, response);
     }
 

@@ -65,7 +65,8 @@ pub struct Flags {
     )]
     pub cluster: String,
 
-    /// Address of the web view; any boolean word switches it off. Not available yet
+    /// Address of the web view, the HTTP API and metrics; any boolean word switches them off.
+    /// [default: port 8000 of the address of -l, or the next one that is free]
     #[arg(short = 'w', long = "web", alias = "w", value_name = "ADDR")]
     pub web: Option<String>,
 

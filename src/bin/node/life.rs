@@ -7,6 +7,7 @@ use doozer::core::env::Halt;
 use doozer::core::id::Lineage;
 use doozer::core::node::{Config, Start};
 use doozer::core::state::State;
+use doozer::http::{Desk, Door, Web};
 use doozer::runtime::{Listening, Options, ServeError, Server, TokioNet};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
@@ -37,7 +38,13 @@ enum End {
 }
 
 /// Serves until a signal asks to stop.
-pub async fn serve(mut options: Options, names: Option<NameService>) -> anyhow::Result<()> {
+pub async fn serve(
+    mut options: Options,
+    names: Option<NameService>,
+    web: Option<Web>,
+) -> anyhow::Result<()> {
+    let (desk, door) = Desk::new();
+    let mut web = web.map(|web| (web, desk));
     let mut signals = Signals {
         terminate: signal(SignalKind::terminate())?,
         interrupt: signal(SignalKind::interrupt())?,
@@ -49,7 +56,15 @@ pub async fn serve(mut options: Options, names: Option<NameService>) -> anyhow::
         let life = options.clone();
         // What this life begins with is large, and the next one begins otherwise.
         options.node.start = Start::Join;
-        match live(life, names.as_ref(), looks_up, &mut signals).await? {
+        match live(
+            life,
+            names.as_ref(),
+            looks_up,
+            (&mut web, &door),
+            &mut signals,
+        )
+        .await?
+        {
             End::Left => return Ok(()),
             End::PutOut(members) => {
                 info!("joining again as a standby, under another id");
@@ -75,6 +90,7 @@ async fn live(
     options: Options,
     names: Option<&NameService>,
     looks_up: bool,
+    (web, door): (&mut Option<(Web, Desk)>, &Door),
     signals: &mut Signals,
 ) -> anyhow::Result<End> {
     let listening = Listening::<TokioNet>::on(options.listen).await?;
@@ -85,6 +101,11 @@ async fn live(
             .clone()
             .unwrap_or_else(|| listening.addr().to_string()),
     };
+    let bound = listening.addr();
+    // Not before the address of the node is held: of two processes started there one goes on.
+    if let Some((web, desk)) = web.take() {
+        web.start(desk)?;
+    }
     let mut options = options;
     if let Some(names) = names.filter(|_| looks_up) {
         let place = tokio::select! {
@@ -107,6 +128,9 @@ async fn live(
         () = signals.any() => return Ok(End::Left),
         server = Server::start_at(listening, options) => server,
     };
+    if let Ok(server) = &server {
+        door.open(bound, server.gauges());
+    }
     let ended = match server {
         Ok(server) if register.is_some() && !is_founder => {
             let ready = server.ready();

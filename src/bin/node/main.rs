@@ -15,10 +15,12 @@ mod flags;
 mod life;
 mod names;
 mod setup;
+mod web;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use doozer::http::{CONNECTIONS_MAX, Web};
 use doozer::runtime::{Options, ServeError};
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -64,15 +66,18 @@ fn start_log(filter: &str) -> anyhow::Result<()> {
 }
 
 fn run(flags: &mut Flags) -> anyhow::Result<()> {
-    let options = prepare(flags)?;
+    let (options, web_connections) = prepare(flags)?;
     let names = setup::name_service(flags, &options)?;
+    let web = web::options(flags, &options, web_connections)?;
+    let web = web.map(Web::on).transpose()?.flatten();
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
-    runtime.block_on(life::serve(options, names))
+    runtime.block_on(life::serve(options, names, web))
 }
 
-fn prepare(flags: &mut Flags) -> anyhow::Result<Options> {
+/// What to start with, and how many connections there may be to the web view.
+fn prepare(flags: &mut Flags) -> anyhow::Result<(Options, usize)> {
     let taken = data::take(flags)?;
     let secrets = Secrets {
         rw: variable("DOOZER_RWSECRET"),
@@ -83,20 +88,23 @@ fn prepare(flags: &mut Flags) -> anyhow::Result<Options> {
     if let Some(taken) = taken {
         options = taken.complete(flags, options)?;
     }
-    make_room(&mut options);
+    let web_connections = make_room(&mut options, web::is_wanted(flags));
     if let Some(warning) = warning {
         warn!("{warning}");
     }
     if flags.fill.is_some() {
         info!("-fill is ignored: nobody waits for the turns of others");
     }
-    Ok(options)
+    Ok((options, web_connections))
 }
 
-/// Keeps clients from using up the files that peers need.
-fn make_room(options: &mut Options) {
+/// Keeps clients from using up the files that peers need, and gives the web view its share.
+fn make_room(options: &mut Options, has_web: bool) -> usize {
     let wanted = options.node.limits.connections_max;
-    let allowed = files::make_room_for(wanted);
+    let for_web = if has_web { CONNECTIONS_MAX } else { 0 };
+    let allowed = files::make_room_for(wanted + for_web);
+    let for_web = for_web.min((allowed / 4).max(1));
+    let allowed = wanted.min(allowed - for_web).max(1);
     if allowed < wanted {
         warn!(
             "accepting {allowed} connections of clients, not {wanted}: raise the limit on open \
@@ -104,6 +112,7 @@ fn make_room(options: &mut Options) {
         );
     }
     options.node.limits.connections_max = allowed;
+    for_web
 }
 
 /// Random values for a process that starts.

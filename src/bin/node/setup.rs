@@ -43,6 +43,14 @@ pub enum SetupError {
         /// What the system said.
         source: io::Error,
     },
+    /// The host of `-w` is unknown.
+    #[error("-w {addr}: cannot find out which address that is: {source}")]
+    UnknownWeb {
+        /// What it was given.
+        addr: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// `-l` is an address of every machine.
     #[error(
         "-l {addr}: others know this node by its address and could not reach it by that one; give \
@@ -124,11 +132,6 @@ pub struct Entropy {
 
 /// Bytes of a request besides path and value.
 const FRAME_OVERHEAD_BYTES: usize = 64;
-
-/// Words that switch the web view off, as the original takes them. Those for "true" do so too.
-const BOOLEANS: [&str; 12] = [
-    "0", "1", "f", "t", "F", "T", "false", "true", "FALSE", "TRUE", "False", "True",
-];
 
 /// How a process starts again that was put out of its cluster: as a newcomer, at the same address.
 pub fn anew(options: Options, members: Vec<String>, entropy: &Entropy) -> Options {
@@ -263,9 +266,7 @@ pub fn secrets_warning(secrets: &Secrets) -> Option<&'static str> {
 }
 
 fn check_available(flags: &Flags) -> Result<(), SetupError> {
-    let is_web_asked_for = |word: &String| !BOOLEANS.contains(&word.as_str());
     let missing = [
-        ("-w ADDR", flags.web.as_ref().is_some_and(is_web_asked_for)),
         ("-tlscert", flags.tlscert.is_some()),
         ("-tlskey", flags.tlskey.is_some()),
     ];
@@ -315,7 +316,8 @@ fn check_advertised(addr: &str) -> Result<(), SetupError> {
     }
 }
 
-fn check_port(flag: &'static str, addr: &str) -> Result<(), SetupError> {
+/// Refuses what has no port.
+pub fn check_port(flag: &'static str, addr: &str) -> Result<(), SetupError> {
     match addr.rsplit_once(':') {
         Some((_, port)) if port.parse::<u16>().is_ok() => Ok(()),
         _ => Err(SetupError::NoPort {
@@ -421,7 +423,6 @@ mod tests {
             ("-b doozer:?cn=a", "is found by its addresses"),
             ("-b doozer:?", "-b (or DOOZER_BOOT_URI): invalid uri"),
             ("-b 10.0.0.1:8046", "and the name service is on another"),
-            ("-w 127.0.0.1:8000", "-w ADDR is not available yet"),
             ("-tlscert c", "-tlscert is not available yet"),
             ("-tlskey k", "-tlskey is not available yet"),
             ("-max-frame 1M", "too small"),

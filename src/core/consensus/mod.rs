@@ -107,6 +107,8 @@ pub struct Consensus {
     catch_up: catch_up::CatchUp,
     /// Owners whose slots this member took over, since somebody asked.
     revoked: Vec<NodeId>,
+    /// Batches that this owner has brought into slots of its own.
+    proposed: u64,
 }
 
 /// An entry that this owner has proposed.
@@ -159,6 +161,7 @@ impl Consensus {
             retained: Retained::new(applied, retained_slots_max),
             catch_up: catch_up::CatchUp::default(),
             revoked: Vec::new(),
+            proposed: 0,
         }
     }
 

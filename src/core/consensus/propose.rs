@@ -40,6 +40,11 @@ impl Consensus {
         self.backlog.bytes_of(self.me)
     }
 
+    /// Batches that this owner has brought into slots of its own since it began.
+    pub fn proposed(&self) -> u64 {
+        self.proposed
+    }
+
     /// The commands of this process that wait.
     pub fn commands_open(&self) -> usize {
         self.backlog.commands_of(self.me)
@@ -136,6 +141,7 @@ impl Consensus {
                     tries: 1,
                 },
             );
+            self.proposed += 1;
             assert!(again.is_none(), "I3: two entries in slot {slot}");
             self.seen = self.seen.max(slot);
             entries.push((slot, entry));

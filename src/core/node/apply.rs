@@ -25,6 +25,7 @@ impl Node {
             applied = true;
             let (service, me) = (&mut self.service, self.config.id);
             let has_chores = &mut self.has_chores;
+            self.counters.note(&entry);
             consensus.note_decided(slot, &entry, env);
             note_use(&mut self.ownership, &entry, env.now());
             let changed = state.apply(slot, &entry, |store, effect| {

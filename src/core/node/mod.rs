@@ -3,6 +3,7 @@
 
 mod apply;
 mod config;
+mod counters;
 mod heartbeat;
 mod leaving;
 mod load;
@@ -36,6 +37,7 @@ use super::service::{Rules, Service, Standing, Task};
 use super::state::{State, StateExport};
 
 pub use config::{Config, Start, Tuning};
+pub use counters::Counters;
 pub use leaving::LEAVE_MAX;
 
 /// A node that does nothing for so long stood still, or its clock jumped: without anything else to
@@ -86,6 +88,8 @@ pub struct Node {
     majority: majority::Majority,
     /// Whether peers' digests agreed with ours when they were compared last.
     verdicts: heartbeat::Verdicts,
+    /// What it has done, but for what its consensus counts.
+    counters: Counters,
 }
 
 #[derive(Clone, Debug)]
@@ -155,6 +159,7 @@ impl Node {
             is_out: false,
             majority: majority::Majority::default(),
             verdicts: heartbeat::Verdicts::default(),
+            counters: Counters::default(),
             config,
         }
     }
@@ -456,6 +461,7 @@ impl Node {
             return;
         };
         for owner in replica.consensus.take_revoked() {
+            self.counters.revocations += 1;
             self.ownership.on_revoked(owner, now);
         }
     }

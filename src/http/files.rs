@@ -1,0 +1,262 @@
+//! One file: read, written, deleted.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::access::{Caller, Purpose};
+use super::failure::Failure;
+use super::routes::App;
+use crate::client::{Client, Condition, Error};
+use crate::core::id::Rev;
+
+/// The revision of a file.
+const REV_HEADER: HeaderName = HeaderName::from_static("doozer-rev");
+
+/// What may be asked of a file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// Of reads: the state to read. Of writes: the condition.
+    rev: Option<i64>,
+    /// `raw` or `json`.
+    format: Option<Format>,
+    /// Read this node's own copy.
+    #[serde(default)]
+    local: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    Raw,
+    Json,
+}
+
+pub(super) type Params<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
+
+/// The parameters, or what is wrong with them.
+pub(super) fn params<T>(query: Params<T>) -> Result<T, Failure> {
+    let Query(asked) = query.map_err(|error| Failure::bad_request(error.body_text()))?;
+    Ok(asked)
+}
+
+/// A client whose reads are what the parameters ask for.
+pub(super) fn viewing(client: Client, rev: Option<i64>, local: bool) -> Result<Client, Failure> {
+    let client = match rev {
+        None => client,
+        Some(rev) => {
+            let rev = u64::try_from(rev);
+            let rev = rev.map_err(|_| Failure::bad_request("rev is a revision, 1 or more"))?;
+            client.at(Rev(rev))
+        }
+    };
+    Ok(match local {
+        true => client.local(true),
+        false => client,
+    })
+}
+
+/// A value as JSON has it: `text` if it is UTF-8, `base64` otherwise.
+pub(super) fn put_value(into: &mut Map<String, Value>, value: &[u8]) {
+    match std::str::from_utf8(value) {
+        Ok(text) => into.insert("text".into(), text.into()),
+        Err(_) => into.insert("base64".into(), base64(value).into()),
+    };
+}
+
+/// A JSON answer.
+pub(super) fn answer(value: &Value) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, json)], format!("{value}\n")).into_response()
+}
+
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    Path(path): Path<String>,
+    query: Params<Asked>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let caller = app.access.caller(&headers)?;
+    let asked = params(query)?;
+    let path = format!("/{path}");
+    let client = app.access.client(caller, Purpose::Read).await?;
+    let client = viewing(client, asked.rev, asked.local)?;
+    let file = client.get(&path).await;
+    let file = file.map_err(|error| Failure::of(error, caller))?;
+    let Some(file) = file else {
+        let message = format!("no such file: {path}");
+        return Err(Failure::new(StatusCode::NOT_FOUND, "NOENT", message));
+    };
+    let accepts = headers.get(header::ACCEPT);
+    let wants_json = accepts.is_some_and(|accepts| accepts.as_bytes() == b"application/json");
+    let format = match (asked.format, wants_json) {
+        (Some(format), _) => format,
+        (None, true) => Format::Json,
+        (None, false) => Format::Raw,
+    };
+    let mut response = match format {
+        Format::Json => {
+            let mut fields = Map::new();
+            fields.insert("path".into(), path.into());
+            fields.insert("rev".into(), file.rev.0.into());
+            put_value(&mut fields, &file.value);
+            answer(&fields.into())
+        }
+        Format::Raw => {
+            let bytes = HeaderValue::from_static("application/octet-stream");
+            ([(header::CONTENT_TYPE, bytes)], file.value).into_response()
+        }
+    };
+    put_rev(response.headers_mut(), file.rev);
+    Ok(response)
+}
+
+pub(super) async fn write(
+    State(app): State<Arc<App>>,
+    Path(path): Path<String>,
+    query: Params<Asked>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Failure> {
+    let caller = app.access.caller(&headers)?;
+    let condition = Given::of(&params(query)?, &headers)?;
+    let path = format!("/{path}");
+    let value = to_bytes(body, app.value_bytes_max).await;
+    let value: Bytes = value.map_err(|_| {
+        let max = app.value_bytes_max;
+        let message = format!("the value has more than {max} bytes, or did not arrive in full");
+        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "OTHER", message)
+    })?;
+    let client = app.access.client(caller, Purpose::Write).await?;
+    let written = client.set(&path, value, condition.condition).await;
+    let rev = match written {
+        Ok(rev) => rev,
+        Err(error) => return Err(condition.failure(&client, error, caller).await),
+    };
+    let mut response = answer(&json!({ "path": path, "rev": rev.0 }));
+    put_rev(response.headers_mut(), rev);
+    Ok(response)
+}
+
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Path(path): Path<String>,
+    query: Params<Asked>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Failure> {
+    let caller = app.access.caller(&headers)?;
+    let condition = Given::of(&params(query)?, &headers)?;
+    let client = app.access.client(caller, Purpose::Write).await?;
+    match client.del(&format!("/{path}"), condition.condition).await {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(error) => Err(condition.failure(&client, error, caller).await),
+    }
+}
+
+/// What the revision of a file must be for a write to happen, and how it was told.
+struct Given {
+    condition: Condition,
+    is_header: bool,
+}
+
+impl Given {
+    fn of(asked: &Asked, headers: &HeaderMap) -> Result<Given, Failure> {
+        if asked.local || asked.format.is_some() {
+            let message = "local and format are for reads; values are written as they are";
+            return Err(Failure::bad_request(message));
+        }
+        let text = |name| headers.get(name).map(HeaderValue::as_bytes);
+        let matches = text(header::IF_MATCH).map(rev_of_tag).transpose()?;
+        let is_new = match text(header::IF_NONE_MATCH) {
+            None => None,
+            Some(b"*") => Some(0),
+            Some(_) => return Err(Failure::bad_request("If-None-Match takes *")),
+        };
+        let all = [asked.rev, matches, is_new];
+        let mut given = all.into_iter().flatten();
+        let number = given.next().unwrap_or(Condition::ALWAYS.number());
+        if given.next().is_some() {
+            let message = "give one of rev, If-Match and If-None-Match";
+            return Err(Failure::bad_request(message));
+        }
+        if number < Condition::ALWAYS.number() {
+            let message = "rev is -1 (always), 0 (if there is no file) or a revision";
+            return Err(Failure::bad_request(message));
+        }
+        Ok(Given {
+            condition: Condition::from_number(number),
+            is_header: asked.rev.is_none(),
+        })
+    }
+
+    /// A write that did not happen, with what is there instead.
+    async fn failure(&self, client: &Client, error: Error, caller: Caller) -> Failure {
+        let failure = Failure::of(client.explain(error).await, caller);
+        match self.is_header {
+            true => failure.into_precondition(),
+            false => failure,
+        }
+    }
+}
+
+/// The revision in `"27"`, or in `27`.
+fn rev_of_tag(tag: &[u8]) -> Result<i64, Failure> {
+    let text = std::str::from_utf8(tag).unwrap_or_default();
+    match text.trim_matches('"').parse() {
+        Ok(rev @ 1..) => Ok(rev),
+        _ => Err(Failure::bad_request(
+            "If-Match takes a revision, such as \"27\"",
+        )),
+    }
+}
+
+fn put_rev(headers: &mut HeaderMap, rev: Rev) {
+    headers.insert(REV_HEADER, rev.0.into());
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{rev}\"")) {
+        headers.insert(header::ETAG, tag);
+    }
+}
+
+/// RFC 4648's base 64, padded.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |nth: usize| u32::from(group.get(nth).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for nth in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * nth)) as usize & 63];
+            text.push(if nth > group.len() { '=' } else { digit.into() });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_64_is_that_of_the_rfc() {
+        let cases = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ];
+        for (plain, encoded) in cases {
+            assert_eq!(base64(plain.as_bytes()), encoded);
+        }
+        assert_eq!(base64(&[0xff, 0xfe, 0x3e]), "//4+");
+    }
+}

@@ -1,0 +1,69 @@
+//! Whether the process works, takes part, and how its cluster is.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde_json::json;
+
+use super::failure::Failure;
+use super::files::answer;
+use super::routes::App;
+use crate::client;
+use crate::runtime::Measures;
+use crate::status::LAG_MAX;
+
+/// The process lives: its node's thread answers.
+pub(super) async fn healthz(State(app): State<Arc<App>>) -> Result<Response, Failure> {
+    match app.desk.measure().await {
+        Some(_) => Ok(answer(&json!({ "healthy": true }))),
+        None => Err(Failure::unavailable("the node does not answer")),
+    }
+}
+
+/// The process is in its cluster, hears a majority, and has caught up.
+pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Failure> {
+    let measures = app.desk.measure().await;
+    match measures
+        .as_ref()
+        .map_or(Some("the node does not answer"), unready)
+    {
+        None => Ok(answer(&json!({ "ready": true }))),
+        Some(reason) => {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Err(Failure::new(status, "NOT_READY", reason))
+        }
+    }
+}
+
+/// Why clients had better go elsewhere.
+fn unready(measures: &Measures) -> Option<&'static str> {
+    let inside = &measures.inside;
+    let report = &inside.report;
+    if !inside.is_ready {
+        Some("the node has no copy of the store yet, or is not registered")
+    } else if report.leaving {
+        Some("the node is leaving the cluster")
+    } else if !report.has_majority() {
+        Some("the node does not hear a majority of the members")
+    } else if report.seen.saturating_sub(report.applied) > LAG_MAX {
+        Some("the node has not caught up")
+    } else {
+        None
+    }
+}
+
+/// How the cluster is: what `doozer status --json` prints.
+pub(super) async fn status(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let caller = app.access.caller(&headers)?;
+    app.access.check_reads(caller)?;
+    let status = client::status(&app.access.uri(caller)?, None).await;
+    let status = status.map_err(|error| Failure::of(error, caller))?;
+    let status = serde_json::to_value(status);
+    let status = status.map_err(|error| Failure::unavailable(error.to_string()))?;
+    Ok(answer(&status))
+}

@@ -1,0 +1,609 @@
+//! The HTTP API of real processes.
+
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "starts real processes and talks to them"
+)]
+
+#[path = "processes/port.rs"]
+mod port;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use doozer::status::{Health, Status};
+use port::free_port;
+use serde_json::{Value, json};
+
+/// How long things may take that take their moments. Far more than they take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A `doozerd` with a web view, ended with the test.
+struct Node {
+    addr: String,
+    web: String,
+    child: Child,
+}
+
+impl Node {
+    /// Starts it, and waits until it is ready.
+    fn start(host: u8, port: u16, args: &[&str], secrets: &[(&str, &str)]) -> Node {
+        let addr = format!("127.0.0.{host}:{port}");
+        let web = format!("127.0.0.{host}:{}", free_port());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_doozerd"));
+        for name in ["DOOZER_RWSECRET", "DOOZER_ROSECRET", "DOOZER_BOOT_URI"] {
+            command.env_remove(name);
+        }
+        let child = command
+            .args(["-l", &addr, "-w", &web])
+            .args(args)
+            .envs(secrets.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("doozerd starts");
+        let node = Node { addr, web, child };
+        node.until("/readyz", |answer| answer.status == 200);
+        node
+    }
+
+    fn alone() -> Node {
+        Node::start(1, free_port(), &[], &[])
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
+        self.try_ask(method, path, headers, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    fn try_ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &[u8],
+    ) -> std::io::Result<Answer> {
+        let mut stream = TcpStream::connect(&self.web)?;
+        let host = &self.web;
+        let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        if !headers.iter().any(|line| line.starts_with("Host:")) {
+            head.push_str(&format!("Host: {host}\r\n"));
+        }
+        for line in headers {
+            head.push_str(&format!("{line}\r\n"));
+        }
+        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        stream.write_all(head.as_bytes())?;
+        // A body that is too large is refused before it is read.
+        let _ = stream.write_all(body);
+        let mut all = Vec::new();
+        let _ = stream.read_to_end(&mut all);
+        let end = all.windows(4).position(|four| four == b"\r\n\r\n");
+        let end = end.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        let head = String::from_utf8_lossy(&all[..end]).to_lowercase();
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        Ok(Answer {
+            status: status.expect("a status"),
+            head,
+            body: all[end + 4..].to_vec(),
+        })
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[], b"")
+    }
+
+    fn put(&self, path: &str, value: &str) -> u64 {
+        let path = format!("/api/v1/files{path}");
+        let answer = self.ask("PUT", &path, &[], value.as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["rev"].as_u64().expect("a revision")
+    }
+
+    /// Asks until the answer is as it should be.
+    fn until(&self, path: &str, is_so: impl Fn(&Answer) -> bool) -> Answer {
+        let begin = Instant::now();
+        loop {
+            let answer = self.try_ask("GET", path, &[], b"");
+            match answer {
+                Ok(answer) if is_so(&answer) => return answer,
+                other => assert!(begin.elapsed() < PATIENCE, "{path}: {other:?}"),
+            }
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn watch(&self, query: &str, headers: &[&str]) -> Events {
+        let mut stream = TcpStream::connect(&self.web).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let mut head = format!(
+            "GET /api/v1/watch?{query} HTTP/1.1\r\nHost: {}\r\n",
+            self.web
+        );
+        for line in headers {
+            head.push_str(&format!("{line}\r\n"));
+        }
+        head.push_str("\r\n");
+        stream.write_all(head.as_bytes()).expect("it reads");
+        Events(BufReader::new(stream))
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it can be waited for");
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The status and the name of an error.
+    fn error(&self) -> (u16, String) {
+        let error = &self.json()["error"];
+        assert_eq!(error["status"], self.status);
+        assert!(
+            error["message"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty())
+        );
+        let code = error["code"].as_str().expect("a name");
+        (self.status, code.to_owned())
+    }
+}
+
+/// A stream of events.
+struct Events(BufReader<TcpStream>);
+
+impl Events {
+    /// The next event that has data. Lines of chunk sizes have no colon.
+    fn next(&mut self) -> Value {
+        loop {
+            let mut line = String::new();
+            let read = self.0.read_line(&mut line).expect("an event comes");
+            assert!(read > 0, "the stream has ended");
+            if let Some(data) = line.strip_prefix("data: ") {
+                return serde_json::from_str(data).expect("JSON");
+            }
+        }
+    }
+}
+
+#[test]
+fn files_are_written_read_and_deleted_as_they_are() {
+    let node = Node::alone();
+    let rev = node.put("/app/master", "web-1");
+    let read = node.get("/api/v1/files/app/master");
+    assert_eq!((read.status, read.text().as_str()), (200, "web-1"));
+    assert!(
+        read.head.contains(&format!("etag: \"{rev}\"")),
+        "{}",
+        read.head
+    );
+    assert!(read.head.contains("x-content-type-options: nosniff"));
+    let accepting = node.ask(
+        "GET",
+        "/api/v1/files/app/master",
+        &["Accept: application/json"],
+        b"",
+    );
+    let expected = json!({ "path": "/app/master", "rev": rev, "text": "web-1" });
+    assert_eq!(accepting.json(), expected);
+
+    let bytes = [0, 0xff, 0xfe, b'\n'];
+    let written = node.ask("PUT", "/api/v1/files/bin", &["If-None-Match: *"], &bytes);
+    assert_eq!(written.status, 200);
+    assert_eq!(node.get("/api/v1/files/bin").body, bytes);
+    assert_eq!(
+        node.get("/api/v1/files/bin?format=json").json()["base64"],
+        "AP/+Cg=="
+    );
+
+    let later = node.put("/app/master", "web-2");
+    let past = node.get(&format!("/api/v1/files/app/master?rev={rev}"));
+    assert_eq!(past.text(), "web-1");
+    assert_eq!(
+        node.get("/api/v1/files/app/master?local=true").text(),
+        "web-2"
+    );
+
+    let path = "/api/v1/files/app/master";
+    let stale = node.ask("PUT", path, &[&format!("If-Match: \"{rev}\"")], b"x");
+    assert_eq!(stale.error(), (412, "REV_MISMATCH".into()));
+    assert_eq!(stale.json()["error"]["rev"], later);
+    let stale = node.ask("PUT", &format!("{path}?rev={rev}"), &[], b"x");
+    assert_eq!(stale.error(), (409, "REV_MISMATCH".into()));
+    let stale = node.ask("DELETE", &format!("{path}?rev={rev}"), &[], b"");
+    assert_eq!(stale.error(), (409, "REV_MISMATCH".into()));
+    let there = node.ask("PUT", "/api/v1/files/bin", &["If-None-Match: *"], b"x");
+    assert_eq!(there.error(), (412, "REV_MISMATCH".into()));
+    let fresh = node.ask("DELETE", path, &[&format!("If-Match: \"{later}\"")], b"");
+    assert_eq!((fresh.status, fresh.body.len()), (204, 0));
+    assert_eq!(node.get(path).error(), (404, "NOENT".into()));
+}
+
+#[test]
+fn mistakes_are_told_by_the_names_of_the_protocol() {
+    let node = Node::start(1, free_port(), &["-max-value", "1K"], &[]);
+    node.put("/a/b", "x");
+    let get = |path: &str| node.get(path).error();
+    assert_eq!(get("/api/v1/files/a"), (409, "ISDIR".into()));
+    assert_eq!(get("/api/v1/files/none"), (404, "NOENT".into()));
+    assert_eq!(get("/api/v1/dir?path=/none"), (404, "NOENT".into()));
+    assert_eq!(get("/api/v1/dir?path=/a/b"), (409, "NOTDIR".into()));
+    assert_eq!(get("/api/v1/walk?pattern=x").0, 400);
+    assert_eq!(
+        get("/api/v1/walk?pattern=/**&limit=0"),
+        (400, "BAD_REQUEST".into())
+    );
+    assert_eq!(get("/api/v1/walk?patern=/**"), (400, "BAD_REQUEST".into()));
+    assert_eq!(get("/api/v1/watch?pattern=x").0, 400);
+    assert_eq!(get("/nothing"), (404, "NOT_FOUND".into()));
+    let put = |path: &str, headers: &[&str], body: &[u8]| {
+        let path = format!("/api/v1/files{path}");
+        node.ask("PUT", &path, headers, body).error()
+    };
+    assert_eq!(put("/bad_name", &[], b"x"), (400, "BAD_PATH".into()));
+    assert_eq!(put("/a/b/c", &[], b"x"), (409, "NOTDIR".into()));
+    assert_eq!(put("/a", &[], b"x"), (409, "ISDIR".into()));
+    assert_eq!(put("/big", &[], &[0; 1025]), (413, "OTHER".into()));
+    assert_eq!(
+        put("/a/b", &["If-Match: x"], b"x"),
+        (400, "BAD_REQUEST".into())
+    );
+    assert_eq!(
+        put("/a/b?rev=3", &["If-Match: 3"], b"x"),
+        (400, "BAD_REQUEST".into())
+    );
+    assert_eq!(put("/ctl/err", &[], b"x").0, 409);
+    let posted = node.ask("POST", "/api/v1/status", &[], b"");
+    assert_eq!(posted.error(), (405, "METHOD_NOT_ALLOWED".into()));
+}
+
+#[test]
+fn lists_come_in_pages_of_one_revision() {
+    let node = Node::alone();
+    for n in 0..25 {
+        node.put(&format!("/list/{n:02}"), &n.to_string());
+    }
+    let first = node
+        .get("/api/v1/walk?pattern=/list/*&limit=10&values=true")
+        .json();
+    let rev = first["rev"].as_u64().expect("a revision");
+    node.put("/list/00a", "later");
+    let (mut seen, mut page) = (Vec::new(), first);
+    loop {
+        let files = page["files"].as_array().expect("files").clone();
+        seen.extend(
+            files
+                .iter()
+                .map(|file| file["text"].as_str().map(str::to_owned)),
+        );
+        let Some(next) = page["next"].as_u64() else {
+            break;
+        };
+        let path =
+            format!("/api/v1/walk?pattern=/list/*&limit=10&values=true&offset={next}&rev={rev}");
+        page = node.get(&path).json();
+    }
+    let expected: Vec<_> = (0..25).map(|n: u32| Some(n.to_string())).collect();
+    assert_eq!(seen, expected);
+    let names = node.get("/api/v1/dir?path=/list&offset=1&limit=2").json();
+    assert_eq!(
+        (&names["names"], &names["next"]),
+        (&json!(["00a", "01"]), &json!(3))
+    );
+    let stat = node.get("/api/v1/stat?path=/list").json();
+    assert_eq!(
+        stat,
+        json!({ "path": "/list", "type": "dir", "entries": 26 })
+    );
+    let stat = node.get("/api/v1/stat?path=/list/07").json();
+    assert_eq!((&stat["type"], &stat["len"]), (&json!("file"), &json!(1)));
+    let stat = node.get("/api/v1/stat?path=/none").json();
+    assert_eq!(stat["type"], "missing");
+}
+
+#[test]
+fn watches_go_on_where_they_were_and_say_what_is_forgotten() {
+    let node = Node::start(1, free_port(), &["-hist", "40"], &[]);
+    let first = node.put("/app/a", "1");
+    let mut live = node.watch("pattern=/app/*", &[]);
+    let mut past = node.watch(&format!("pattern=/app/*&from={first}"), &[]);
+    assert_eq!(past.next()["rev"], first);
+    // From here on the live one has begun, too: it is told of nothing before.
+    sleep(Duration::from_millis(300));
+    node.put("/other", "x");
+    let second = node.put("/app/b", "2");
+    let gone = node.ask("DELETE", "/api/v1/files/app/a", &[], b"");
+    assert_eq!(gone.status, 204);
+    for events in [&mut live, &mut past] {
+        let set = events.next();
+        let expected = json!({ "rev": second, "path": "/app/b", "change": "set", "text": "2" });
+        assert_eq!(set, expected);
+        let del = events.next();
+        assert_eq!(
+            (&del["change"], &del["path"]),
+            (&json!("del"), &json!("/app/a"))
+        );
+    }
+    let mut back = node.watch("pattern=/app/*", &[&format!("Last-Event-ID: {first}")]);
+    assert_eq!(back.next()["rev"], second);
+    for n in 0..60 {
+        node.put("/busy", &n.to_string());
+    }
+    let late = node.get(&format!("/api/v1/watch?pattern=/app/*&from={first}"));
+    assert_eq!(late.error(), (410, "TOO_LATE".into()));
+    let late = node.get(&format!("/api/v1/files/app/b?rev={first}"));
+    assert_eq!(late.error(), (410, "TOO_LATE".into()));
+}
+
+#[test]
+fn many_watchers_get_every_event_in_order() {
+    let node = Node::alone();
+    let mut watchers: Vec<Events> = (0..50)
+        .map(|_| node.watch("pattern=/n/*&from=1", &[]))
+        .collect();
+    let writes = 200;
+    for n in 0..writes {
+        node.put(&format!("/n/{}", n % 7), &n.to_string());
+    }
+    for events in &mut watchers {
+        for n in 0..writes {
+            assert_eq!(events.next()["text"], n.to_string());
+        }
+    }
+}
+
+#[test]
+fn a_secret_is_needed_where_one_is_set_and_the_read_only_one_never_writes() {
+    let secrets = [("DOOZER_RWSECRET", "rw"), ("DOOZER_ROSECRET", "ro")];
+    let node = Node::start(1, free_port(), &[], &secrets);
+    let [rw, ro, wrong] = ["rw", "ro", "nope"].map(|s| format!("Authorization: Bearer {s}"));
+    let file = "/api/v1/files/x";
+    let code =
+        |method: &str, path: &str, headers: &[&str]| node.ask(method, path, headers, b"v").status;
+    assert_eq!(code("PUT", file, &[&rw]), 200);
+    for (headers, expected) in [
+        (&[][..], 401),
+        (&[wrong.as_str()], 401),
+        (&["Authorization: Basic cnc6cnc="], 401),
+        (&[ro.as_str()], 200),
+        (&[rw.as_str()], 200),
+    ] {
+        for path in [
+            file,
+            "/api/v1/status",
+            "/api/v1/walk?pattern=/**",
+            "/api/v1/dir?path=/",
+            "/api/v1/stat?path=/x",
+            "/metrics",
+        ] {
+            assert_eq!(code("GET", path, headers), expected, "{path} {headers:?}");
+        }
+    }
+    assert_eq!(code("GET", "/api/v1/watch?pattern=/**", &[]), 401);
+    assert_eq!(code("GET", "/api/v1/watch?pattern=/**&from=1", &[]), 401);
+    for method in ["PUT", "DELETE"] {
+        assert_eq!(code(method, file, &[]), 401);
+        assert_eq!(code(method, file, &[&wrong]), 401);
+        assert_eq!(code(method, file, &[&ro]), 403);
+    }
+    assert_eq!(node.ask("GET", file, &[&ro], b"").text(), "v");
+    assert_eq!(code("DELETE", file, &[&rw]), 204);
+    // What says nothing about the files is open.
+    assert_eq!(code("GET", "/healthz", &[]), 200);
+    let denied = node.get(file);
+    assert!(
+        denied.head.contains("www-authenticate: bearer"),
+        "{}",
+        denied.head
+    );
+}
+
+#[test]
+fn pages_of_others_are_kept_out() {
+    let node = Node::alone();
+    let code = |headers: &[&str]| node.ask("PUT", "/api/v1/files/x", headers, b"v").status;
+    assert_eq!(code(&["Origin: http://evil.example"]), 403);
+    assert_eq!(code(&["Host: evil.example:8000"]), 403);
+    assert_eq!(
+        code(&["Host: evil.example", "Origin: http://evil.example"]),
+        403
+    );
+    assert_eq!(code(&[&format!("Origin: http://{}", node.web)]), 200);
+    assert_eq!(code(&["Host: localhost:8000"]), 200);
+}
+
+#[test]
+fn each_metric_has_help_and_a_name_by_the_conventions() {
+    let node = Node::alone();
+    let before = value_of(&node, "doozer_commits_total");
+    for _ in 0..10 {
+        node.put("/x", "v");
+    }
+    assert_eq!(node.get("/api/v1/files/none").status, 404);
+    assert_eq!(
+        node.ask("PUT", "/api/v1/files/x?rev=1", &[], b"").status,
+        409
+    );
+    assert!(value_of(&node, "doozer_commits_total") >= before + 10.0);
+    assert!(value_of(&node, "doozer_rev") > 10.0);
+    assert!(value_of(&node, "doozer_requests_total") >= 10.0);
+    assert!(value_of(&node, "process_resident_memory_bytes") > 1e6);
+    assert_eq!(
+        value_of(
+            &node,
+            "doozer_requests_refused_total{code=\"REV_MISMATCH\"}"
+        ),
+        1.0
+    );
+    let text = node.get("/metrics").text();
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    let is_plain = |c: char| c.is_ascii_lowercase() || c == '_';
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (name, _) = line.split_once(['{', ' ']).expect("a name");
+        assert!(name.chars().all(is_plain), "{line}");
+        assert!(
+            name.starts_with("doozer_") || name.starts_with("process_"),
+            "{line}"
+        );
+        let family = name.trim_end_matches("_total");
+        assert!(text.contains(&format!("# HELP {family} ")), "{line}");
+        let is_counter = text.contains(&format!("# TYPE {family} counter"));
+        assert_eq!(is_counter, name.ends_with("_total"), "{line}");
+    }
+}
+
+fn value_of(node: &Node, name: &str) -> f64 {
+    let text = node.get("/metrics").text();
+    let line = text.lines().find(|line| {
+        line.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(' '))
+    });
+    let line = line.unwrap_or_else(|| panic!("no {name} in {text}"));
+    let (_, value) = line.rsplit_once(' ').expect("a value");
+    value.parse().expect("a number")
+}
+
+#[test]
+fn any_node_serves_and_one_without_a_majority_says_so() {
+    let port = free_port();
+    let arguments = ["-request-timeout", "1", "-timeout", "60"];
+    let first = Node::start(1, port, &arguments, &[]);
+    let mut nodes = vec![first];
+    for host in 2..=4 {
+        let mut args = arguments.to_vec();
+        let through = nodes[0].addr.clone();
+        args.extend(["-a", &through]);
+        nodes.push(Node::start(host, port, &args, &[]));
+    }
+    nodes[0].put("/ctl/cal/1", "");
+    nodes[0].put("/ctl/cal/2", "");
+    let members = |answer: &Answer| {
+        let status: Option<Status> = serde_json::from_slice(&answer.body).ok();
+        status.map_or(0, |status| status.members().count())
+    };
+    nodes[0].until("/api/v1/status", |answer| members(answer) == 3);
+    let is_member = |node: &Node| value_of(node, "doozer_member") == 1.0;
+    let begin = Instant::now();
+    while nodes.iter().filter(|node| is_member(node)).count() < 3 {
+        assert!(begin.elapsed() < PATIENCE);
+        sleep(Duration::from_millis(20));
+    }
+    nodes.sort_by_key(|node| !is_member(node));
+
+    // The last one is the standby. What is written through it is read anywhere.
+    let mut events = nodes[3].watch("pattern=/x", &[]);
+    sleep(Duration::from_millis(300));
+    let rev = nodes[3].put("/x", "through the standby");
+    assert_eq!(events.next()["rev"], rev);
+    for node in &nodes {
+        assert_eq!(node.get("/api/v1/files/x").text(), "through the standby");
+        assert_eq!(node.get("/readyz").status, 200);
+        let status: Status = serde_json::from_slice(&node.get("/api/v1/status").body).unwrap();
+        assert_eq!(
+            (status.health, status.processes.len()),
+            (Health::Healthy, 4)
+        );
+        assert_eq!(value_of(node, "doozer_majority_heard"), 1.0);
+        assert_eq!(
+            node.get("/metrics")
+                .text()
+                .matches("doozer_peer_heard{")
+                .count(),
+            3
+        );
+    }
+
+    nodes[1].kill();
+    nodes[2].kill();
+    nodes[0].until("/readyz", |answer| answer.status == 503);
+    assert_eq!(nodes[0].get("/readyz").error(), (503, "NOT_READY".into()));
+    assert_eq!(nodes[0].get("/healthz").status, 200);
+    let written = nodes[0].ask("PUT", "/api/v1/files/x", &[], b"never");
+    assert_eq!(written.error(), (503, "OTHER".into()));
+    assert!(written.text().contains("no majority"), "{}", written.text());
+    let read = nodes[0].get("/api/v1/files/x");
+    assert_eq!(read.error().0, 503);
+    let copy = nodes[0].get("/api/v1/files/x?local=true");
+    assert_eq!(copy.text(), "through the standby");
+    let status = nodes[0].get("/api/v1/status");
+    assert_eq!(status.status, 200);
+    assert_eq!(value_of(&nodes[0], "doozer_majority_heard"), 0.0);
+}
+
+#[test]
+fn without_w_it_is_at_port_8000_or_the_next_that_is_free() {
+    let mut children = Vec::new();
+    for host in [19, 19, 20] {
+        let addr = format!("127.0.0.{host}:{}", free_port());
+        let child = Command::new(env!("CARGO_BIN_EXE_doozerd"))
+            .args(["-l", &addr])
+            .env_remove("DOOZER_RWSECRET")
+            .env_remove("DOOZER_ROSECRET")
+            .env_remove("DOOZER_BOOT_URI")
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = child.expect("doozerd starts");
+        // The pipe stays open: who logs into a closed one ends.
+        let mut log = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let lines = log.by_ref().map_while(Result::ok);
+        let line = lines.into_iter().find(|line| line.contains("web view"));
+        children.push((child, line.expect("it says where"), log));
+    }
+    let said: Vec<&str> = children.iter().map(|(_, line, _)| line.as_str()).collect();
+    assert!(
+        said[0].ends_with("web view at http://127.0.0.19:8000/"),
+        "{said:?}"
+    );
+    assert!(
+        said[1].ends_with("web view at http://127.0.0.19:8001/"),
+        "{said:?}"
+    );
+    assert!(
+        said[2].ends_with("web view at http://127.0.0.20:8000/"),
+        "{said:?}"
+    );
+    // An address that was asked for and is taken is a mistake.
+    let refused = Command::new(env!("CARGO_BIN_EXE_doozerd"))
+        .args([
+            "-l",
+            &format!("127.0.0.19:{}", free_port()),
+            "-w",
+            "127.0.0.19:8000",
+        ])
+        .output()
+        .expect("doozerd runs");
+    for (child, ..) in &mut children {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{error}");
+    assert!(error.contains("give another address with -w"), "{error}");
+}

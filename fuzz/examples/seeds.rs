@@ -43,7 +43,9 @@ fn main() {
         .lines()
         .map(|line| unhex(line.split_once(' ').unwrap().1))
         .collect();
-    let damaged = messages.iter().map(|message| [&DAMAGE[..], message].concat());
+    let damaged = messages
+        .iter()
+        .map(|message| [&DAMAGE[..], message].concat());
     write(root, "peer_frame", damaged);
     write(root, "peer_message", messages.into_iter());
 }

@@ -82,16 +82,11 @@ fn shrunk_failures_are_no_failures_without_their_bug_and_most_are_with_it() {
     );
 }
 
-/// Bugs for which no scenario is written yet.
-const UNFOUND: [Mutant; 4] = [
-    Mutant::SuccessorLags,
-    Mutant::EvictionKept,
-    Mutant::LeavesWhenItCan,
-    Mutant::CodecCutsSlots,
-];
+/// The bug for which no scenario is written yet: random runs find it, one in five.
+const UNFOUND: [Mutant; 1] = [Mutant::CodecCutsSlots];
 
 #[test]
-fn each_planted_bug_but_these_is_found_by_some_scenario() {
+fn each_planted_bug_but_one_is_found_by_some_scenario() {
     let folders = ["simulations", "simulations/corpus"];
     let all: Vec<Scenario> = folders
         .into_iter()

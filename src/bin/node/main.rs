@@ -61,6 +61,8 @@ fn start_log(filter: &str) -> anyhow::Result<()> {
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
+        // Where nobody reads the log any more, a report of that would end the process.
+        .log_internal_errors(false)
         .init();
     Ok(())
 }

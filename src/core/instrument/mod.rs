@@ -1,7 +1,7 @@
 //! Instruments of the simulator in the logic of the node: planted bugs and probes.
 //!
 //! Both are switches and marks that belong to a thread, since a simulation is one thread. Without
-//! feature `sim` nothing of them is compiled: [`planted!`] is `false`, [`sometimes!`] is nothing.
+//! feature `sim` nothing of them is compiled: `planted!` is `false`, `sometimes!` is nothing.
 
 #[cfg(feature = "sim")]
 pub mod mutant;

@@ -2,7 +2,7 @@
 //!
 //! The account is kept from what passes between a node and its world (messages, records, syncs) and
 //! from what each node knows after each turn, never from what the protocol would have it do.
-//! [`verdict`] finds in it what decided the slot, and whether that was allowed.
+//! `verdict` finds in it what decided the slot, and whether that was allowed.
 
 mod account;
 mod text;

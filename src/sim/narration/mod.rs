@@ -2,7 +2,7 @@
 //!
 //! The world tells everything that passes between nodes, clients and the network, and what nodes
 //! record and apply, as it happens and without changing any of it: a run that is told has the same
-//! trace as one that is not. [`line`] makes a line of text of each thing, [`filter`] chooses among
+//! trace as one that is not. [`mod@line`] makes a line of text of each thing, [`filter`] chooses among
 //! them; [`super::explain`] and [`super::draw`] put them together.
 
 pub mod filter;

@@ -27,6 +27,7 @@ struct RequestFields<'a> {
     offset: Option<i32>,
     rev: Option<i64>,
     local: Option<bool>,
+    force: Option<bool>,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -63,6 +64,7 @@ fn request(fields: RequestFields<'_>) -> Request {
         offset: fields.offset,
         rev: fields.rev,
         local: fields.local,
+        force: fields.force,
     }
 }
 

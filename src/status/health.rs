@@ -18,7 +18,10 @@ pub(super) fn judge(status: &mut Status, reports: &[&Report], furthest: &Report)
     let up = of(&furthest.voters, &State::is_up);
     let works = works(reports, furthest);
     let is_lost = |ids: &&[String]| ids.len() - gone_of(ids) < quorum(ids.len());
-    let lost = furthest.electorates().find(is_lost).filter(|_| !works);
+    let ended = furthest.electorates().find(is_lost).filter(|_| !works);
+    // Where processes have data directories, those that have ended most likely have one too.
+    let remembers = reports.iter().any(|report| report.durable);
+    let lost = ended.filter(|_| !remembers);
     let may_fail = match works {
         true => up.saturating_sub(quorum(voters)),
         false => 0,
@@ -27,12 +30,17 @@ pub(super) fn judge(status: &mut Status, reports: &[&Report], furthest: &Report)
     for process in &status.processes {
         problems.extend(problem(process, furthest.timeout_ms, works));
     }
-    if lost.is_some() {
+    if ended.is_some() {
         let survivor = furthest.known.iter().find(|known| known.id == furthest.id);
         let addr = survivor.map_or("ADDRESS", |known| &known.addr);
-        problems.push(format!(
-            "what is left can become a new cluster: doozer -a {addr} recover"
-        ));
+        let recover = format!("what is left can become a new cluster: doozer -a {addr} recover");
+        problems.push(match remembers {
+            true => format!(
+                "members with a data directory come back with their memory: start them again; only \
+                 if their disks are lost for good, {recover}"
+            ),
+            false => recover,
+        });
     }
     if works && status.changing {
         problems.push("a change of the members is coming into force".to_owned());

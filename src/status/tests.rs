@@ -42,6 +42,7 @@ fn report(me: usize, members: usize, heard: &[usize]) -> Report {
         known: known.collect(),
         leaving: false,
         voters_before: Vec::new(),
+        durable: false,
     }
 }
 
@@ -148,6 +149,20 @@ fn silent_members_may_come_back_and_ended_ones_do_not() {
         states(&status)[..3],
         [State::CutOff, State::Gone, State::Gone]
     );
+}
+
+#[test]
+fn ended_members_with_data_directories_may_come_back() {
+    let survivor = Report {
+        durable: true,
+        ..report(1, 3, &[1])
+    };
+    let answers = [says(1, survivor), silent(2, true), silent(3, true)];
+    let status = Status::of(&answers, 100).expect("one answered");
+    assert_eq!(status.health, Health::NoMajority);
+    let advice = status.problems.last().expect("somebody has to act");
+    let [restart, recover] = ["start them again", "recover"].map(|word| advice.find(word));
+    assert!(restart.is_some() && restart < recover, "{advice}");
 }
 
 #[test]

@@ -236,6 +236,7 @@ pub fn options(
             timeout: flags.timeout,
             history_revs: flags.hist,
             history_bytes: flags.hist_bytes,
+            durable: flags.data_dir.is_some(),
             local_reads: flags.reads == Reads::Local,
             request_timeout: flags.request_timeout,
             limits: limits(flags)?,

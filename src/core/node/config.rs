@@ -16,6 +16,8 @@ pub struct Config {
     pub id: NodeId,
     /// How often this identity has been started before; 0 for a process that keeps nothing.
     pub boot: u32,
+    /// Whether it may come back as who it is, with what it remembers.
+    pub durable: bool,
     /// The address that others reach it at.
     pub addr: String,
     /// The name of its machine, for `/ctl/node/<id>/hostname`.

@@ -19,6 +19,7 @@ impl Node {
             uptime_ms: millis(now.since(self.began)),
             timeout_ms: millis(self.config.timeout),
             leaving: self.leaving.is_some(),
+            durable: self.config.durable,
             ..Report::default()
         };
         let Some(Replica { state, consensus }) = &self.replica else {

@@ -137,6 +137,7 @@ fn config(n: u8, start: Start) -> Config {
         timeout: Duration::from_secs(60),
         history_revs: 2000,
         history_bytes: 1 << 24,
+        durable: false,
         local_reads: false,
         request_timeout: Duration::from_secs(5),
         limits: Limits::default(),

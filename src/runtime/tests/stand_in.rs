@@ -170,6 +170,7 @@ pub(super) fn options(nth: u8) -> Options {
             timeout: Duration::from_secs(60),
             history_revs: 1000,
             history_bytes: 1 << 20,
+            durable: false,
             local_reads: false,
             request_timeout: Duration::from_secs(10),
             limits: Limits::default(),

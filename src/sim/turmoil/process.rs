@@ -148,6 +148,7 @@ impl Stage {
                 // The checkers want all of it.
                 history_revs: 1 << 40,
                 history_bytes: 1 << 40,
+                durable: false,
                 local_reads: false,
                 request_timeout: params.request_timeout,
                 limits: Limits::default(),

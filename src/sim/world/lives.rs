@@ -83,6 +83,7 @@ impl<M: Machine> World<M> {
             timeout: self.params.timeout,
             history_revs: self.params.history_revs,
             history_bytes: HISTORY_BYTES,
+            durable: false,
             local_reads: false,
             request_timeout: self.params.request_timeout,
             limits: Limits {

@@ -49,6 +49,9 @@ pub struct Report {
     /// is, a majority of them is needed as well.
     #[prost(string, repeated, tag = "14")]
     pub voters_before: Vec<String>,
+    /// It has a data directory, and may come back with its memory when it has ended.
+    #[prost(bool, tag = "15")]
+    pub durable: bool,
 }
 
 /// A membership slot.

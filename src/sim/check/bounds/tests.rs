@@ -51,6 +51,7 @@ fn one_connection_too_many_is_found_and_one_that_is_left_over() {
         timeout: Duration::from_secs(1),
         history_revs: 1,
         history_bytes: 1,
+        durable: false,
         local_reads: false,
         request_timeout: Duration::from_secs(1),
         limits,

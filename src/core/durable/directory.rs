@@ -127,13 +127,19 @@ impl<D: Disk> Directory<D> {
             }
         }
         let recovered = recover(id, (newest, &snapshot), &logs, history).map_err(damaged)?;
+        // What was read may be what the system has kept of a process that died before it was durable.
+        self.disk.sync_directory("")?;
+        self.disk.sync_directory(&folder)?;
         for (end, (number, bytes)) in recovered.ends.iter().zip(&logs) {
-            if bytes.len() as u64 > end.end || !end.append.is_empty() {
-                let mut file = self.disk.open(&path(id, Kind::Log, *number))?;
+            // After a sync that failed, only what is written again becomes durable.
+            let last = end.last as usize..end.end as usize;
+            let written = [&bytes[last], &end.append[..]].concat();
+            let mut file = self.disk.open(&path(id, Kind::Log, *number))?;
+            if bytes.len() as u64 > end.end {
                 self.disk.resize(&mut file, end.end)?;
-                self.disk.write(&mut file, end.end, &end.append)?;
-                self.disk.sync(&mut file)?;
             }
+            self.disk.write(&mut file, end.last, &written)?;
+            self.disk.sync(&mut file)?;
         }
         self.tidy(id, newest)?;
         Ok(recovered)

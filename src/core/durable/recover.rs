@@ -26,7 +26,10 @@ pub struct Recovered {
 pub struct End {
     /// The number of the log.
     pub number: u64,
-    /// The end of its last whole frame. What lies behind was never made durable, and is to be cut off.
+    /// Where its last whole frame begins. What lies from there on may never have been made durable,
+    /// though it can be read.
+    pub last: u64,
+    /// The end of that frame. What lies behind was never made durable, and is to be cut off.
     pub end: u64,
     /// What belongs there: a crash has come before it was said that the log is closed.
     pub append: Vec<u8>,
@@ -89,11 +92,12 @@ pub fn recover(
         // The next log is used once this one is closed.
         let later = &logs[nth + 1..];
         let is_newest = later.iter().all(|(_, bytes)| bytes.len() == HEAD_BYTES);
-        let (end, is_closed) = read_log(head, bytes, is_newest, &mut records)?;
+        let (last, end, is_closed) = read_log(head, bytes, is_newest, &mut records)?;
         let is_to_be_closed = !is_closed && !later.is_empty();
         let append = is_to_be_closed.then(|| frame(head.seed(), end as u64, Part::Closed, &[]));
         ends.push(End {
             number: *number,
+            last: last as u64,
             end: end as u64,
             append: append.unwrap_or_default(),
         });
@@ -161,13 +165,13 @@ fn read_snapshot(
     }
 }
 
-/// Gives where the last whole frame ends, and whether it says that another log goes on.
+/// Gives where the last whole frame begins and ends, and whether it says that another log goes on.
 fn read_log(
     expected: Head,
     bytes: &[u8],
     is_newest: bool,
     records: &mut Vec<Record>,
-) -> Result<(usize, bool), Damage> {
+) -> Result<(usize, usize, bool), Damage> {
     let damage = |offset: usize, fault| Damage {
         file: Kind::Log.name(expected.number),
         offset: offset as u64,
@@ -178,7 +182,7 @@ fn read_log(
         return Err(damage(0, Fault::Foreign));
     }
     let seed = head.seed();
-    let mut offset = HEAD_BYTES;
+    let (mut last, mut offset) = (HEAD_BYTES, HEAD_BYTES);
     let mut is_closed = false;
     while let Some((part, body, next)) = file::frame_at(seed, offset, bytes) {
         match part {
@@ -188,13 +192,13 @@ fn read_log(
             Part::Closed if !is_closed => is_closed = true,
             _ => return Err(damage(offset, Fault::Changed)),
         }
-        offset = next;
+        (last, offset) = (offset, next);
     }
     let is_whole = offset == bytes.len() && (is_newest || is_closed);
     // A write that is torn is the last: the next one waits until it is durable.
     let may_be_torn = (is_newest && !is_closed) && !file::has_frame_behind(seed, offset, bytes);
     match is_whole || may_be_torn {
-        true => Ok((offset, is_closed)),
+        true => Ok((last, offset, is_closed)),
         false => Err(damage(offset, Fault::Changed)),
     }
 }

@@ -14,6 +14,7 @@
 use super::damage::Fault;
 use super::{Damage, Disk, DiskError, Identity, IdentityError, Kind, Recovered, recover};
 use crate::core::id::NodeId;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::store::HistoryLimits;
 
 /// The name of the file that a process holds.
@@ -118,6 +119,7 @@ impl<D: Disk> Directory<D> {
                 fault: Fault::Missing,
             }));
         };
+        sometimes!(SnapshotsOverlap, names.len() > 3);
         let read = |kind: Kind, number| self.disk.read(&path(id, kind, number));
         let snapshot = read(Kind::Snapshot, newest)?;
         let mut logs = Vec::new();
@@ -132,8 +134,13 @@ impl<D: Disk> Directory<D> {
         self.disk.sync_directory(&folder)?;
         for (end, (number, bytes)) in recovered.ends.iter().zip(&logs) {
             // After a sync that failed, only what is written again becomes durable.
+            sometimes!(TornTailCut, bytes.len() as u64 > end.end);
+            sometimes!(LogClosedLate, !end.append.is_empty());
             let last = end.last as usize..end.end as usize;
             let written = [&bytes[last], &end.append[..]].concat();
+            if planted!(TailTrusted) && bytes.len() as u64 == end.end && end.append.is_empty() {
+                continue;
+            }
             let mut file = self.disk.open(&path(id, Kind::Log, *number))?;
             if bytes.len() as u64 > end.end {
                 self.disk.resize(&mut file, end.end)?;
@@ -220,7 +227,9 @@ impl<F> Unfinished<F> {
         disk.sync(&mut self.file)?;
         disk.rename(&unfinished(&self.path), &self.path)?;
         let folder = self.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        disk.sync_directory(folder)?;
+        if !planted!(RenameNotSynced) {
+            disk.sync_directory(folder)?;
+        }
         Ok(self.file)
     }
 }

@@ -19,7 +19,7 @@ mod tests;
 
 pub use damage::{Damage, Fault};
 pub use file::{FORMAT, HEAD_BYTES, Head, Kind, Part, frame, put_record};
-pub use identity::{Identity, IdentityError};
+pub use identity::{Identity, IdentityError, Standing};
 pub use record::Record;
 pub use recover::{End, Recovered, Tail, recover};
 

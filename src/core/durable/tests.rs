@@ -250,17 +250,32 @@ fn an_identity_is_what_was_written_or_nothing() {
         cluster: "prod".into(),
         listen: "10.0.0.1:8046".into(),
         advertise: Some("db1:8046".into()),
+        through: vec!["db2:8046".into(), "db3:8046".into()],
+        standing: Standing::Joining,
     };
     let text = identity.encode();
-    assert_eq!(Identity::decode(&text), Ok(identity));
+    assert_eq!(Identity::decode(&text), Ok(identity.clone()));
     for at in 0..text.len() {
         let mut bytes = text.clone().into_bytes();
         bytes[at] ^= 1;
         let text = String::from_utf8(bytes).unwrap();
         assert!(Identity::decode(&text).is_err(), "{text}");
     }
-    let newer = text.replacen("doozerd 1", "doozerd 2", 1);
-    assert_eq!(Identity::decode(&newer), Err(IdentityError::Newer(2)));
+    assert!(Identity::decode(&format!("{text}\n")).is_err());
+    let newer = text.replacen("doozerd 2", "doozerd 3", 1);
+    assert_eq!(Identity::decode(&newer), Err(IdentityError::Newer(3)));
+
+    // The first version of the text.
+    let lines = format!("doozerd 1\nid {ME}\nboot 3\ncluster prod\nlisten 10.0.0.1:8046\n");
+    let check = xxhash_rust::xxh3::xxh3_64(lines.as_bytes());
+    let first = Identity {
+        advertise: None,
+        through: Vec::new(),
+        standing: Standing::Whole,
+        ..identity
+    };
+    let text = format!("{lines}check {check:016x}\n");
+    assert_eq!(Identity::decode(&text), Ok(first));
 }
 
 proptest! {

@@ -1,5 +1,6 @@
 //! A data directory: its lock, its identity, and the files of a process.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use super::error::DataError;
-use crate::core::durable::{End, Identity, Kind, Recovered, recover};
+use crate::core::durable::{Damage, End, Fault, Identity, Kind, Recovered, recover};
 use crate::core::id::NodeId;
 use crate::core::store::HistoryLimits;
 
@@ -20,6 +21,9 @@ const UNFINISHED: &str = ".tmp";
 /// What file systems make of themselves in an empty directory.
 const NOBODYS: &str = "lost+found";
 
+/// What names of directories begin with that hold what a repair has set aside.
+const ASIDE: &str = "damaged-";
+
 /// A data directory that this process has for itself as long as this lives.
 #[derive(Debug)]
 pub struct Directory {
@@ -28,6 +32,21 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// Whether a process has used the directory. One that is not there has not been used.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or holds what is not of a process.
+    pub fn is_used(path: &Path) -> Result<bool, DataError> {
+        if !path.try_exists().map_err(at(path))? {
+            return Ok(false);
+        }
+        if path.join(IDENTITY).try_exists().map_err(at(path))? {
+            return Ok(true);
+        }
+        expect_unused(path).map(|()| false)
+    }
+
     /// Takes a directory, which is made if it is not there.
     ///
     /// # Errors
@@ -69,7 +88,7 @@ impl Directory {
                 Err(source) => Err(DataError::Identity { path, source }),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.expect_unused()?;
+                expect_unused(&self.path)?;
                 Ok(None)
             }
             Err(source) => Err(DataError::Io { path, source }),
@@ -98,13 +117,46 @@ impl Directory {
     /// When files cannot be read, or are damaged.
     pub fn recover(&self, id: NodeId, history: HistoryLimits) -> Result<Recovered, DataError> {
         let path = self.of(id);
+        let (newest, recovered) = self.read(id, history)?;
+        for end in &recovered.ends {
+            let file = path.join(Kind::Log.name(end.number));
+            mend(&file, end).map_err(at(&file))?;
+        }
+        self.tidy(id, newest).map_err(at(&path))?;
+        Ok(recovered)
+    }
+
+    /// Whether a process could come back. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When files cannot be read, or are damaged.
+    pub fn examine(&self, id: NodeId, history: HistoryLimits) -> Result<(), DataError> {
+        self.read(id, history).map(drop)
+    }
+
+    /// The number of the newest snapshot, and what it and the logs from there on tell.
+    fn read(&self, id: NodeId, history: HistoryLimits) -> Result<(u64, Recovered), DataError> {
+        let path = self.of(id);
         let damaged = |damage| DataError::Damaged {
             root: self.path.clone(),
             path: path.clone(),
             damage,
         };
+        let missing = |file: String| {
+            damaged(Damage {
+                file,
+                offset: 0,
+                fault: Fault::Missing,
+            })
+        };
+        if !path.try_exists().map_err(at(&path))? {
+            return Err(missing(Kind::Snapshot.name(1)));
+        }
         let snapshots = numbers(&path, Kind::Snapshot).map_err(at(&path))?;
-        let newest = snapshots.last().copied().unwrap_or(1);
+        let Some(newest) = snapshots.last().copied() else {
+            return Err(missing(Kind::Snapshot.name(1)));
+        };
         let file = path.join(Kind::Snapshot.name(newest));
         let snapshot = fs::read(&file).map_err(at(&file))?;
         let mut logs = Vec::new();
@@ -115,12 +167,38 @@ impl Directory {
             }
         }
         let recovered = recover(id, (newest, &snapshot), &logs, history).map_err(damaged)?;
-        for end in &recovered.ends {
-            let file = path.join(Kind::Log.name(end.number));
-            mend(&file, end).map_err(at(&file))?;
-        }
-        self.tidy(id, newest).map_err(at(&path))?;
-        Ok(recovered)
+        Ok((newest, recovered))
+    }
+
+    /// Moves what processes have left into a directory of its own beside the new identity, which
+    /// takes the place of the old one, and gives the name of that directory. Whatever moment a crash
+    /// comes at, the directory still says that it is not to be used as it is, or whose it is now.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn set_aside(&self, identity: &Identity) -> Result<PathBuf, DataError> {
+        let mut names = (1u64..).map(|number| self.path.join(format!("{ASIDE}{number}")));
+        let aside = names.find(|path| !path.exists());
+        let aside = aside.expect("not all numbers are taken");
+        let set_aside = || {
+            fs::create_dir(&aside)?;
+            match fs::copy(self.path.join(IDENTITY), aside.join(IDENTITY)) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+            for entry in fs::read_dir(&self.path)? {
+                let entry = entry?;
+                if is_of_process(&entry.file_name()) {
+                    fs::rename(entry.path(), aside.join(entry.file_name()))?;
+                }
+            }
+            sync_directory(&aside)
+        };
+        set_aside().map_err(at(&aside))?;
+        self.identify(identity)?;
+        Ok(aside)
     }
 
     /// Where the files of a process are.
@@ -163,20 +241,33 @@ impl Directory {
         }
         Ok(())
     }
+}
 
-    fn expect_unused(&self) -> Result<(), DataError> {
-        for entry in fs::read_dir(&self.path).map_err(at(&self.path))? {
-            let name = entry.map_err(at(&self.path))?.file_name();
-            let name = name.to_str().unwrap_or_default();
-            // What a start that was cut short has left belongs to nobody: nobody has heard of it.
-            let is_cut_short = name.parse::<NodeId>().is_ok() || name.ends_with(UNFINISHED);
-            if ![LOCK, NOBODYS].contains(&name) && !is_cut_short {
-                return Err(DataError::NotOurs {
-                    path: self.path.clone(),
-                });
-            }
+/// Whether a directory of this name holds the files of a process.
+fn is_of_process(name: &OsStr) -> bool {
+    name.to_str()
+        .is_some_and(|name| name.parse::<NodeId>().is_ok())
+}
+
+/// The identity comes first: without one, there is nothing of a process.
+fn expect_unused(path: &Path) -> Result<(), DataError> {
+    let mut is_foreign = false;
+    for entry in fs::read_dir(path).map_err(at(path))? {
+        let name = entry.map_err(at(path))?.file_name();
+        if is_of_process(&name) {
+            return Err(DataError::Anonymous {
+                path: path.to_owned(),
+            });
         }
-        Ok(())
+        let name = name.to_str().unwrap_or_default();
+        let is_ours = name.ends_with(UNFINISHED) || name.starts_with(ASIDE);
+        is_foreign |= ![LOCK, NOBODYS].contains(&name) && !is_ours;
+    }
+    match is_foreign {
+        true => Err(DataError::NotOurs {
+            path: path.to_owned(),
+        }),
+        false => Ok(()),
     }
 }
 

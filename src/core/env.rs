@@ -235,6 +235,17 @@ pub enum Halt {
         /// What went wrong, and where.
         error: String,
     },
+    /// It has come back with what it remembered at an earlier time: it was started later than this
+    /// before, and has made promises then that it does not know of.
+    #[error(
+        "this process was started from an old copy of its data directory: the others know of its \
+         start {later}; it stops, as it must not break promises that are not in there; let it join \
+         again as a standby: doozerd repair DIR"
+    )]
+    Outdated {
+        /// How often it had been started before in a life that was later than this one.
+        later: u32,
+    },
     /// It was asked to end, and has done so.
     #[error("left the cluster")]
     Left,

@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::data::note_beginning;
+use crate::data::{note_beginning, note_outdated};
 use crate::entropy;
 use crate::names::{NameService, Place, Process, Register};
 use crate::setup;
@@ -129,6 +129,7 @@ async fn live(
         let addr = me.addr.parse().expect("an address with a port");
         Register::new(names.clone(), me, addr, &options.node.rw_secret)
     });
+    let data = options.data.clone();
     let server = tokio::select! {
         biased; // a signal ends a start that takes long
         () = signals.any() => return Ok(End::Left),
@@ -163,6 +164,12 @@ async fn live(
         Ok(()) => Ok(End::Left),
         Err(ServeError::Halted(Halt::Evicted { members })) => Ok(End::PutOut(members)),
         Err(ServeError::Halted(Halt::Recovered { state })) => Ok(End::Recovered(state)),
+        Err(ServeError::Halted(halt @ Halt::Outdated { .. })) => {
+            if let Some(data) = &data {
+                note_outdated(data);
+            }
+            Err(ServeError::Halted(halt).into())
+        }
         Err(ServeError::Attach(error)) if names.is_some() => Ok(End::Astray(error.to_string())),
         Err(error) => Err(error.into()),
     }

@@ -105,6 +105,21 @@ impl<T> Journal<T> {
         self.held.remove(nth).map(|(_, effect)| effect)
     }
 
+    /// The last record.
+    pub fn appended(&self) -> RecordId {
+        RecordId(self.appended)
+    }
+
+    /// The last record that is known to be durable.
+    pub fn durable(&self) -> RecordId {
+        RecordId(self.durable)
+    }
+
+    /// Whether anything waits for a record.
+    pub fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// What is to be written at the end of a group of inputs: what something waits for. A node that
     /// has got its state from elsewhere gives a checkpoint, and so does one whose log has grown long.
     pub fn orders(

@@ -25,6 +25,12 @@ pub const IDENTITY: &str = "identity";
 /// What names of files end with that are not whole yet.
 const UNFINISHED: &str = ".tmp";
 
+/// What names of logs end with that wait to be used again.
+const SPARE: &str = ".spare";
+
+/// Zeros that are written at a time, in bytes.
+const ZEROS: usize = 1 << 20;
+
 /// What file systems make of themselves in an empty directory.
 const NOBODYS: &str = "lost+found";
 
@@ -99,22 +105,23 @@ impl<D: Disk> Directory<D> {
         file.finish(&self.disk).map(drop)
     }
 
-    /// What a process was, as its files tell. A write that a crash has torn is cut off.
+    /// What a process was, as its files tell. A write that a crash has torn does not count.
     ///
     /// # Errors
     ///
     /// When files cannot be read, or are damaged.
     pub fn recover(&self, id: NodeId, history: HistoryLimits) -> Result<Recovered, Unusable> {
-        let (newest, recovered, lengths) = self.read(id, history)?;
-        for (end, length) in recovered.ends.iter().zip(lengths) {
-            if length > end.end || !end.append.is_empty() {
-                let mut file = self.disk.open(&path(id, Kind::Log, end.number))?;
-                self.disk.resize(&mut file, end.end)?;
+        let (newest, recovered) = self.read(id, history)?;
+        for end in &recovered.ends {
+            let mut file = self.disk.open(&path(id, Kind::Log, end.number))?;
+            if !end.append.is_empty() {
                 self.disk.write(&mut file, end.end, &end.append)?;
-                self.disk.sync(&mut file)?;
             }
+            // A process that was killed may have left what the system has not written yet; from here
+            // on it counts as durable.
+            self.disk.sync(&mut file)?;
         }
-        self.tidy(id, newest)?;
+        self.tidy(id, newest, 0)?;
         Ok(recovered)
     }
 
@@ -127,13 +134,8 @@ impl<D: Disk> Directory<D> {
         self.read(id, history).map(drop)
     }
 
-    /// The number of the newest snapshot, what it and the logs from there on tell, and how long each
-    /// log is.
-    fn read(
-        &self,
-        id: NodeId,
-        history: HistoryLimits,
-    ) -> Result<(u64, Recovered, Vec<u64>), Unusable> {
+    /// The number of the newest snapshot, and what it and the logs from there on tell.
+    fn read(&self, id: NodeId, history: HistoryLimits) -> Result<(u64, Recovered), Unusable> {
         let folder = folder(id);
         let damaged = |damage| Unusable::Damaged {
             folder: folder.clone(),
@@ -160,8 +162,7 @@ impl<D: Disk> Directory<D> {
             }
         }
         let recovered = recover(id, (newest, &snapshot), &logs, history).map_err(damaged)?;
-        let lengths = logs.iter().map(|(_, bytes)| bytes.len() as u64).collect();
-        Ok((newest, recovered, lengths))
+        Ok((newest, recovered))
     }
 
     /// Makes room for the files of a process.
@@ -175,21 +176,40 @@ impl<D: Disk> Directory<D> {
     }
 
     /// Deletes what the snapshot of this number makes superfluous, and what other processes than
-    /// this one have left.
-    pub(super) fn tidy(&self, id: NodeId, snapshot: u64) -> Result<(), DiskError> {
+    /// this one have left. So many logs are kept to be used again.
+    pub(super) fn tidy(&self, id: NodeId, snapshot: u64, spares: u64) -> Result<(), DiskError> {
         for name in self.disk.list("")? {
             if name.parse().is_ok_and(|other: NodeId| other != id) {
                 self.disk.remove_directory(&name)?;
             }
         }
         let folder = folder(id);
+        let mut spares_left = spares;
         for name in self.disk.list(&folder)? {
-            let number = Kind::Log.number(&name).or(Kind::Snapshot.number(&name));
-            if number.is_some_and(|number| number < snapshot) || name.ends_with(UNFINISHED) {
-                self.disk.remove(&format!("{folder}/{name}"))?;
+            let path = format!("{folder}/{name}");
+            let is_past = |kind: Kind| kind.number(&name).is_some_and(|number| number < snapshot);
+            if is_past(Kind::Log) && spares_left > 0 {
+                spares_left -= 1;
+                self.disk.rename(&path, &format!("{path}{SPARE}"))?;
+            } else if name.ends_with(SPARE) && spares_left > 0 {
+                spares_left -= 1;
+            } else if is_past(Kind::Log)
+                || is_past(Kind::Snapshot)
+                || name.ends_with(SPARE)
+                || name.ends_with(UNFINISHED)
+            {
+                self.disk.remove(&path)?;
             }
         }
         Ok(())
+    }
+
+    /// A log that waits to be used again.
+    pub(super) fn spare(&self, id: NodeId) -> Result<Option<String>, DiskError> {
+        let folder = folder(id);
+        let mut names = self.disk.list(&folder)?.into_iter();
+        let spare = names.find(|name| name.ends_with(SPARE));
+        Ok(spare.map(|name| format!("{folder}/{name}")))
     }
 
     fn expect_unused(&self) -> Result<(), Unusable> {
@@ -218,6 +238,38 @@ impl<F> Unfinished<F> {
             path: path.to_owned(),
             offset: 0,
         })
+    }
+
+    /// Begins with a file that is there, which is made so long. What is in it stays until something
+    /// else is written there.
+    pub(super) fn over<D: Disk<File = F>>(
+        disk: &D,
+        from: &str,
+        path: &str,
+        length: u64,
+    ) -> Result<Self, DiskError> {
+        disk.rename(from, &unfinished(path))?;
+        let mut file = disk.open(&unfinished(path))?;
+        disk.resize(&mut file, length)?;
+        Ok(Unfinished {
+            file,
+            path: path.to_owned(),
+            offset: 0,
+        })
+    }
+
+    /// Writes zeros up to this length.
+    pub(super) fn fill<D: Disk<File = F>>(
+        &mut self,
+        disk: &D,
+        length: u64,
+    ) -> Result<(), DiskError> {
+        let zeros = vec![0; ZEROS.min(length as usize)];
+        while self.offset < length {
+            let left = (length - self.offset).min(ZEROS as u64);
+            self.write(disk, &zeros[..left as usize])?;
+        }
+        Ok(())
     }
 
     pub(super) fn write<D: Disk<File = F>>(

@@ -278,6 +278,41 @@ fn an_identity_is_what_was_written_or_nothing() {
     assert_eq!(Identity::decode(&text), Ok(first));
 }
 
+#[test]
+fn what_a_file_held_before_it_was_used_again_does_not_count() {
+    let (files, records, _) = files();
+    let begin = last_write(&files);
+    let former = log(1, &vec![vec![accepted(1); 4]; 40], true);
+    let again = |bytes: &[u8]| {
+        let mut over = former.clone();
+        over[..bytes.len()].copy_from_slice(bytes);
+        over
+    };
+    let mut used = files.clone();
+    for (_, bytes) in &mut used.logs {
+        *bytes = again(bytes);
+    }
+    let recovered = read(&used).unwrap();
+    assert_eq!(recovered.records, records);
+    assert_eq!(recovered.tail, read(&files).unwrap().tail);
+
+    // A crash has come before it was said that there is another log.
+    let mut open = used.clone();
+    let end = files.logs[0].1.len() - frame(0, 0, Part::Closed, &[]).len();
+    open.logs[0].1 = again(&files.logs[0].1[..end]);
+    open.logs[1].1 = again(&files.logs[1].1[..HEAD_BYTES]);
+    let recovered = read(&open).unwrap();
+    assert_eq!(recovered.tail.number, 4);
+    assert!(!recovered.ends[0].append.is_empty());
+
+    // What was durable is found where it is damaged, whatever is behind it.
+    for at in [HEAD_BYTES + 1, begin - 1] {
+        let mut damaged = used.clone();
+        damaged.logs[1].1[at] ^= 1;
+        assert_eq!(read(&damaged).unwrap_err().fault, Fault::Changed);
+    }
+}
+
 proptest! {
     /// A write that was not durable may be there in any part; sectors of it are lost in any order.
     #[test]

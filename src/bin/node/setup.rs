@@ -227,6 +227,7 @@ pub fn options(
             id: NodeId::from_random(entropy.id[0], entropy.id[1]),
             boot: 0,
             addr: listen.to_string(),
+            web: String::new(),
             hostname,
             version: env!("CARGO_PKG_VERSION").into(),
             start,

@@ -122,7 +122,7 @@ mod tests {
             notes.push((rev, rev * 1_000), 50);
         }
         assert!(notes.kept.len() <= NOTES_MAX);
-        assert_eq!(notes.doublings, 2);
+        assert!(notes.doublings >= 2);
         assert!(
             notes
                 .kept

@@ -82,6 +82,12 @@ export async function read(path, rev, signal) {
   }
 }
 
+/** The revision of a file at a revision, or now. Nothing if there is none. */
+export async function revOf(path, rev, signal) {
+  const stat = await json("/api/v1/stat", { path, rev, local: true }, { signal });
+  return stat.type === "file" ? stat.rev : null;
+}
+
 /** Writes a file that has not changed since `rev`; 0 says that there is none. Gives its revision. */
 export async function write(path, rev, body) {
   const condition = rev === 0 ? { "If-None-Match": "*" } : { "If-Match": `"${rev}"` };

@@ -36,8 +36,8 @@ const cluster = new Cluster();
 const rate = new Rate();
 const away = new Away({ view: address });
 const past = new Past({ change: travel });
-const stream = new Stream({ select: (path, rev) => open(path, rev), when: (rev) => past.when(rev, false) });
-const tree = new TreeView({ select: (path) => open(path), when: (rev) => past.brief(rev) });
+const stream = new Stream({ select: (path, rev) => open(path, rev), brief: (rev) => past.brief(rev) });
+const tree = new TreeView({ select: (path) => open(path), brief: (rev) => past.brief(rev) });
 const file = new FileView({
   go: (rev) => past.go(rev),
   when: (rev) => past.when(rev),
@@ -299,7 +299,8 @@ const focus = (id, name) => () => {
 keys([
   [["/"], "filter the files", focus("filter", "tree")],
   [["↑", "↓", "←", "→"], "walk through the files, open and close"],
-  [["[", "]"], "to the change before, after", () => {}],
+  [["["], "to the change before", () => past.step(-1)],
+  [["]"], "to the change after", () => past.step(1)],
   [["Esc"], "back to now", () => past.go(null)],
   [["c"], "compare from here", () => view.at !== null && past.pin()],
   [["e"], "edit the file (Ctrl Enter saves)", () => file.edit()],
@@ -311,11 +312,6 @@ keys([
   [["t"], "dark or light", toggle],
   [["?"], "this help", () => $("help-box").showModal()],
 ]);
-document.addEventListener("keydown", (event) => {
-  if (event.target.matches("input, textarea") || document.querySelector("dialog[open]")) return;
-  if (event.key === "[") past.step(-1);
-  if (event.key === "]") past.step(1);
-});
 
 login.onchange = () => {
   file.paint();

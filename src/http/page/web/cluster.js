@@ -45,7 +45,9 @@ export class Cluster {
     this.over = s("g");
     this.word = s("text", { class: "centre", x: CENTRE.x, y: CENTRE.y - 2 });
     this.hint = s("text", { class: "centre hint", x: CENTRE.x, y: CENTRE.y + 15 });
-    this.svg.append(this.under, this.word, this.hint, this.over);
+    this.none = s("text", { class: "hint", x: CENTRE.x, y: STANDBY_Y + 4 });
+    this.svg.setAttribute("viewBox", `0 0 ${WIDTH} ${STANDBY_Y + 42}`);
+    this.svg.append(this.under, this.word, this.hint, this.none, this.over);
     this.rows = new Map();
   }
 
@@ -72,8 +74,7 @@ export class Cluster {
     standbys.forEach(({ id }, n) => {
       places.set(id, { x: WIDTH / 2 + (n - (standbys.length - 1) / 2) * gap, y: STANDBY_Y });
     });
-    const height = standbys.length > 0 ? STANDBY_Y + 44 : all === 1 ? STANDBY_Y - 60 : STANDBY_Y - 28;
-    this.svg.setAttribute("viewBox", `0 0 ${WIDTH} ${height}`);
+    put(this.none, standbys.length === 0 ? "no standby" : "");
     this.drawSeats(seats, place, vacancies, all);
     this.drawLines(members, places);
     for (const process of processes) this.drawNode(process, places.get(process.id));
@@ -134,7 +135,7 @@ export class Cluster {
         put(label, hasRoom && trips.length > 0 && told.length === 2 ? roundTrip(Math.max(...trips)) : "");
         // Outside of the ring, where nothing else is.
         const [x, y] = [(a.x + b.x) / 2, (a.y + b.y) / 2];
-        label.setAttribute("x", x + (x - CENTRE.x) * 0.45);
+        label.setAttribute("x", x + (x - CENTRE.x) * 0.55);
         label.setAttribute("y", y + (y - CENTRE.y) * 0.16 + 3);
       }
     });

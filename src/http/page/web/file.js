@@ -61,28 +61,23 @@ export class FileView {
 
   /** Looks up what the file was before, version by version. */
   async lookBack(signal) {
-    const newest = this.at === null ? this.file : await api.read(this.path, undefined, signal);
-    const versions = newest ? [newest] : [];
-    if (!newest && this.file) versions.push(this.file);
+    const { path, at, base, file } = this;
+    const newest = at === null ? (file?.rev ?? null) : await api.revOf(path, undefined, signal);
+    const versions = [newest ?? file?.rev].filter((rev) => rev !== undefined && rev !== null);
     try {
       while (versions.length > 0 && versions.length < VERSIONS) {
-        const before = await api.read(this.path, versions.at(-1).rev - 1, signal);
-        if (!before) break;
+        const before = await api.revOf(path, versions.at(-1) - 1, signal);
+        if (before === null) break;
         versions.push(before);
       }
     } catch (error) {
-      if (signal.aborted || error.status !== 410) throw error;
+      if (error.code !== "TOO_LATE") throw error;
     }
-    this.versions = versions;
-    this.newest = newest;
-    if (this.base !== null && this.at !== null) {
-      this.other = await api.read(this.path, this.base, signal);
-    } else if (this.at !== null) {
-      this.other = newest;
-    } else {
-      this.other = versions[1] ?? null;
-    }
-    if (this.file || this.other) this.paint();
+    Object.assign(this, { versions, newest });
+    // Beside what is shown: what it is compared with, or else what was before it.
+    const beside = at === null ? versions[1] : (base ?? newest);
+    this.other = beside ? await api.read(path, beside, signal) : null;
+    this.paint();
   }
 
   /** The file has changed just now, if it is this one. */
@@ -172,15 +167,15 @@ export class FileView {
   }
 
   paintVersions() {
-    const chips = this.versions.map((version, n) => h(
+    const chips = this.versions.map((rev) => h(
       "button",
       {
         type: "button",
-        "aria-pressed": String(version.rev === this.file?.rev),
-        title: this.on.when(version.rev),
-        onclick: () => this.on.go(n === 0 && version === this.newest ? null : version.rev),
+        "aria-pressed": String(rev === this.file?.rev),
+        title: this.on.when(rev),
+        onclick: () => this.on.go(rev === this.newest ? null : rev),
       },
-      n === 0 && version === this.newest ? `${count(version.rev)} now` : count(version.rev),
+      rev === this.newest ? `${count(rev)} now` : count(rev),
     ));
     $("versions").replaceChildren(...chips);
     $("versions-row").hidden = chips.length < 2 && this.at === null;

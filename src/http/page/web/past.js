@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { $, painter, put, s } from "./dom.js";
-import { clock, count, span } from "./text.js";
+import { ago, clock, count } from "./text.js";
 
 /** How long the slider rests before the tree is read as it was there, in milliseconds. */
 const REST = 90;
@@ -66,8 +66,8 @@ export class Past {
   when(rev, isLong = true) {
     const time = this.timeOf(rev);
     if (!time) return "";
-    const ago = isLong ? ` (${span(Math.max(0, Date.now() - time.at))} ago)` : "";
-    return `${time.isBefore ? "before " : ""}${clock(time.at)}${time.isBefore ? "" : ago}`;
+    if (time.isBefore) return `before ${clock(time.at)}`;
+    return isLong ? `${clock(time.at)} (${ago(Date.now() - time.at)})` : clock(time.at);
   }
 
   /** The same where there is little room: nothing where only a bound is known. */

@@ -10,7 +10,7 @@ const LINES = 200;
 const SIGNS = { set: "set", del: "del", nop: "nop" };
 
 export class Stream {
-  /** `on.select(path, rev)` is told of a choice; `on.when(rev)` says when something was. */
+  /** `on.select(path, rev)` is told of a choice; `on.brief(rev)` says when something was. */
   constructor(on) {
     this.on = on;
     this.kept = [];
@@ -87,7 +87,7 @@ export class Stream {
       const words = `revisions ${count(from + 1)} to ${count(rev)} were not followed`;
       return h("li", { class: "gap" }, words);
     }
-    const time = at ? clock(at) : this.on.when(rev);
+    const time = at ? clock(at) : this.on.brief(rev);
     const value = change === "set" ? preview(text ?? "", base64 !== undefined) : "";
     return h(
       "li",

@@ -26,6 +26,9 @@ export function span(ms) {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** How long ago something was. */
+export const ago = (ms) => (ms < 1000 ? "just now" : `${span(ms)} ago`);
+
 export function roundTrip(us) {
   return us < 1000 ? `${us} µs` : `${(us / 1000).toFixed(us < 10_000 ? 1 : 0)} ms`;
 }

@@ -12,7 +12,7 @@ const GLOW = 2400;
 const MARKS = { add: "added", mod: "changed", del: "deleted" };
 
 export class TreeView {
-  /** `on.select(path)` is told of a choice; `on.when(rev)` says when something was written. */
+  /** `on.select(path)` is told of a choice; `on.brief(rev)` says when something was written. */
   constructor(on) {
     this.on = on;
     this.box = $("tree");
@@ -167,7 +167,7 @@ export class TreeView {
     put(value, preview(file.text, file.isBinary));
     value.classList.toggle("odd", file.isBinary);
     put(size, bytes(file.len));
-    put(when, this.on.when(file.rev));
+    put(when, this.on.brief(file.rev));
     put(rev, String(file.rev));
   }
 

@@ -101,8 +101,12 @@ impl<N: Net> World<N> {
             .write(machine.installs(), || machine.checkpoint());
     }
 
-    /// Takes note of what has become durable. The node halts if something went wrong.
+    /// Takes note of what has become durable, and of what others have said of this process. The node
+    /// halts if something went wrong.
     pub(super) fn look(&mut self) {
+        if let Some(later) = self.shared.later_life.take() {
+            self.halt(Halt::Outdated { later });
+        }
         match self.journal.look() {
             Ok(()) => self.release(),
             Err(error) => self.halt(Halt::Disk { error }),

@@ -34,8 +34,8 @@ const UNSENT_HARD: usize = 256 << 20;
 /// Bound on the open requests of one connection there.
 const REQUESTS_OPEN: usize = 16_384;
 
-/// Bytes of log after which a snapshot is written: more than most runs write.
-const LOG_BYTES: u64 = 4 << 20;
+/// Bytes of log after which a snapshot is written: as much as a long run writes.
+const LOG_BYTES: u64 = 256 << 10;
 
 /// What one run is made of, apart from its clients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -26,6 +26,12 @@ pub const IDENTITY: &str = "identity";
 /// What names of files end with that are not whole yet.
 const UNFINISHED: &str = ".tmp";
 
+/// What names of logs end with that wait to be used again.
+const SPARE: &str = ".spare";
+
+/// Zeros that are written at a time, in bytes.
+const ZEROS: usize = 1 << 20;
+
 /// What file systems make of themselves in an empty directory.
 const NOBODYS: &str = "lost+found";
 
@@ -100,18 +106,56 @@ impl<D: Disk> Directory<D> {
         file.finish(&self.disk).map(drop)
     }
 
-    /// What a process was, as its files tell. A write that a crash has torn is cut off.
+    /// What a process was, as its files tell. A write that a crash has torn does not count.
     ///
     /// # Errors
     ///
     /// When files cannot be read, or are damaged.
     pub fn recover(&self, id: NodeId, history: HistoryLimits) -> Result<Recovered, Unusable> {
+        let (newest, recovered) = self.read(id, history)?;
+        // What was read may be what the system has kept of a process that died before it was durable;
+        // from here on it counts as durable.
+        self.disk.sync_directory("")?;
+        self.disk.sync_directory(&folder(id))?;
+        for end in &recovered.ends {
+            if planted!(TailTrusted) && end.append.is_empty() {
+                continue;
+            }
+            // After a sync that failed, only what is written again becomes so.
+            let path = path(id, Kind::Log, end.number);
+            let bytes = self.disk.read(&path)?;
+            let last = &bytes[end.last as usize..end.end as usize];
+            sometimes!(LogClosedLate, !end.append.is_empty());
+            let mut file = self.disk.open(&path)?;
+            self.disk
+                .write(&mut file, end.last, &[last, &end.append].concat())?;
+            self.disk.sync(&mut file)?;
+        }
+        self.tidy(id, newest, 0)?;
+        Ok(recovered)
+    }
+
+    /// Whether a process could come back. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When files cannot be read, or are damaged.
+    pub fn examine(&self, id: NodeId, history: HistoryLimits) -> Result<(), Unusable> {
+        self.read(id, history).map(drop)
+    }
+
+    /// The number of the newest snapshot, and what it and the logs from there on tell.
+    fn read(&self, id: NodeId, history: HistoryLimits) -> Result<(u64, Recovered), Unusable> {
         let folder = folder(id);
         let damaged = |damage| Unusable::Damaged {
             folder: folder.clone(),
             damage,
         };
-        let names = self.disk.list(&folder)?;
+        let names = match self.disk.list(&folder) {
+            // Whoever has an identity has had files.
+            Err(error) if error.is_missing() => Vec::new(),
+            listed => listed?,
+        };
         let Some(newest) = numbers(&names, Kind::Snapshot).last().copied() else {
             return Err(damaged(Damage {
                 file: Kind::Snapshot.name(1),
@@ -129,27 +173,7 @@ impl<D: Disk> Directory<D> {
             }
         }
         let recovered = recover(id, (newest, &snapshot), &logs, history).map_err(damaged)?;
-        // What was read may be what the system has kept of a process that died before it was durable.
-        self.disk.sync_directory("")?;
-        self.disk.sync_directory(&folder)?;
-        for (end, (number, bytes)) in recovered.ends.iter().zip(&logs) {
-            // After a sync that failed, only what is written again becomes durable.
-            sometimes!(TornTailCut, bytes.len() as u64 > end.end);
-            sometimes!(LogClosedLate, !end.append.is_empty());
-            let last = end.last as usize..end.end as usize;
-            let written = [&bytes[last], &end.append[..]].concat();
-            if planted!(TailTrusted) && bytes.len() as u64 == end.end && end.append.is_empty() {
-                continue;
-            }
-            let mut file = self.disk.open(&path(id, Kind::Log, *number))?;
-            if bytes.len() as u64 > end.end {
-                self.disk.resize(&mut file, end.end)?;
-            }
-            self.disk.write(&mut file, end.last, &written)?;
-            self.disk.sync(&mut file)?;
-        }
-        self.tidy(id, newest)?;
-        Ok(recovered)
+        Ok((newest, recovered))
     }
 
     /// Makes room for the files of a process.
@@ -163,21 +187,40 @@ impl<D: Disk> Directory<D> {
     }
 
     /// Deletes what the snapshot of this number makes superfluous, and what other processes than
-    /// this one have left.
-    pub(super) fn tidy(&self, id: NodeId, snapshot: u64) -> Result<(), DiskError> {
+    /// this one have left. So many logs are kept to be used again.
+    pub(super) fn tidy(&self, id: NodeId, snapshot: u64, spares: u64) -> Result<(), DiskError> {
         for name in self.disk.list("")? {
             if name.parse().is_ok_and(|other: NodeId| other != id) {
                 self.disk.remove_directory(&name)?;
             }
         }
         let folder = folder(id);
+        let mut spares_left = spares;
         for name in self.disk.list(&folder)? {
-            let number = Kind::Log.number(&name).or(Kind::Snapshot.number(&name));
-            if number.is_some_and(|number| number < snapshot) || name.ends_with(UNFINISHED) {
-                self.disk.remove(&format!("{folder}/{name}"))?;
+            let path = format!("{folder}/{name}");
+            let is_past = |kind: Kind| kind.number(&name).is_some_and(|number| number < snapshot);
+            if is_past(Kind::Log) && spares_left > 0 {
+                spares_left -= 1;
+                self.disk.rename(&path, &format!("{path}{SPARE}"))?;
+            } else if name.ends_with(SPARE) && spares_left > 0 {
+                spares_left -= 1;
+            } else if is_past(Kind::Log)
+                || is_past(Kind::Snapshot)
+                || name.ends_with(SPARE)
+                || name.ends_with(UNFINISHED)
+            {
+                self.disk.remove(&path)?;
             }
         }
         Ok(())
+    }
+
+    /// A log that waits to be used again.
+    pub(super) fn spare(&self, id: NodeId) -> Result<Option<String>, DiskError> {
+        let folder = folder(id);
+        let mut names = self.disk.list(&folder)?.into_iter();
+        let spare = names.find(|name| name.ends_with(SPARE));
+        Ok(spare.map(|name| format!("{folder}/{name}")))
     }
 
     fn expect_unused(&self) -> Result<(), Unusable> {
@@ -206,6 +249,38 @@ impl<F> Unfinished<F> {
             path: path.to_owned(),
             offset: 0,
         })
+    }
+
+    /// Begins with a file that is there, which is made so long. What is in it stays until something
+    /// else is written there.
+    pub(super) fn over<D: Disk<File = F>>(
+        disk: &D,
+        from: &str,
+        path: &str,
+        length: u64,
+    ) -> Result<Self, DiskError> {
+        disk.rename(from, &unfinished(path))?;
+        let mut file = disk.open(&unfinished(path))?;
+        disk.resize(&mut file, length)?;
+        Ok(Unfinished {
+            file,
+            path: path.to_owned(),
+            offset: 0,
+        })
+    }
+
+    /// Writes zeros up to this length.
+    pub(super) fn fill<D: Disk<File = F>>(
+        &mut self,
+        disk: &D,
+        length: u64,
+    ) -> Result<(), DiskError> {
+        let zeros = vec![0; ZEROS.min(length as usize)];
+        while self.offset < length {
+            let left = (length - self.offset).min(ZEROS as u64);
+            self.write(disk, &zeros[..left as usize])?;
+        }
+        Ok(())
     }
 
     pub(super) fn write<D: Disk<File = F>>(

@@ -18,7 +18,7 @@ pub const FORMAT: u32 = 1;
 pub const HEAD_BYTES: usize = 52;
 
 /// Bytes of a frame before what it holds.
-const FRAME_HEAD_BYTES: usize = 17;
+pub(super) const FRAME_HEAD_BYTES: usize = 17;
 
 /// What each frame begins with: a frame is looked for behind a damaged one.
 const FRAME_MARK: [u8; 4] = [0xd0, 0x02, 0xe4, 0xf7];
@@ -167,6 +167,13 @@ pub(super) fn frame_at(seed: u64, offset: usize, bytes: &[u8]) -> Option<(Part, 
     let is_intact = u64_at(head, 4) == check(seed, offset as u64, whole);
     let is_whole = head[..4] == FRAME_MARK && (is_intact || planted!(DiskChecksumIgnored));
     is_whole.then(|| (part, &whole[FRAME_HEAD_BYTES..], offset + whole.len()))
+}
+
+/// Whether there is what a frame begins with.
+pub(super) fn has_mark_at(offset: usize, bytes: &[u8]) -> bool {
+    bytes
+        .get(offset..)
+        .is_some_and(|rest| rest.starts_with(&FRAME_MARK))
 }
 
 /// Whether a whole frame begins anywhere behind this offset.

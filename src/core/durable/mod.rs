@@ -26,7 +26,7 @@ pub use damage::{Damage, Fault};
 pub use directory::{Directory, IDENTITY, LOCK, Unusable};
 pub use disk::{Disk, DiskError};
 pub use file::{FORMAT, HEAD_BYTES, Head, Kind, Part, frame, put_record};
-pub use identity::{Identity, IdentityError};
+pub use identity::{Identity, IdentityError, Standing};
 pub use journal::Journal;
 pub use pen::{Order, Pen, Progress, Sketch};
 pub use record::Record;

@@ -1,5 +1,6 @@
 //! A data directory of this machine, and its lock.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,9 @@ use crate::core::durable::{self, DiskError, IDENTITY, Identity, LOCK, Recovered,
 use crate::core::id::NodeId;
 use crate::core::store::HistoryLimits;
 
+/// What names of directories begin with that hold what a repair has set aside.
+const ASIDE: &str = "damaged-";
+
 /// A data directory that this process has for itself as long as this lives.
 #[derive(Debug)]
 pub struct Directory {
@@ -21,6 +25,16 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// Whether a process has used the directory. One that is not there has not been used.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, holds what is not of a process, or does not say whose it is.
+    pub fn is_used(path: &Path) -> Result<bool, DataError> {
+        let is_there = path.try_exists().map_err(at(path))?;
+        Ok(is_there && inspect(path)?.is_some())
+    }
+
     /// Takes a directory, which is made if it is not there.
     ///
     /// # Errors
@@ -56,7 +70,7 @@ impl Directory {
     ///
     /// When it cannot be read, or is not what was written.
     pub fn identity(&self) -> Result<Option<Identity>, DataError> {
-        self.inside.identity().map_err(|error| self.explain(error))
+        inspect(&self.path)
     }
 
     /// Writes who it belongs to, durably and in one step.
@@ -66,7 +80,7 @@ impl Directory {
     /// When the system refuses.
     pub fn identify(&self, identity: &Identity) -> Result<(), DataError> {
         let written = self.inside.identify(identity);
-        written.map_err(|error| self.explain(error.into()))
+        written.map_err(|error| explain(&self.path, error.into()))
     }
 
     /// What a process was, as its files tell. A write that a crash has torn is cut off.
@@ -76,32 +90,95 @@ impl Directory {
     /// When files cannot be read, or are damaged.
     pub fn recover(&self, id: NodeId, history: HistoryLimits) -> Result<Recovered, DataError> {
         let recovered = self.inside.recover(id, history);
-        recovered.map_err(|error| self.explain(error))
+        recovered.map_err(|error| explain(&self.path, error))
+    }
+
+    /// Whether a process could come back. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When files cannot be read, or are damaged.
+    pub fn examine(&self, id: NodeId, history: HistoryLimits) -> Result<(), DataError> {
+        let examined = self.inside.examine(id, history);
+        examined.map_err(|error| explain(&self.path, error))
+    }
+
+    /// Moves what processes have left into a directory of its own beside the new identity, which
+    /// takes the place of the old one, and gives the name of that directory. Whatever moment a crash
+    /// comes at, the directory still says that it is not to be used as it is, or whose it is now.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn set_aside(&self, identity: &Identity) -> Result<PathBuf, DataError> {
+        let mut names = (1u64..).map(|number| self.path.join(format!("{ASIDE}{number}")));
+        let aside = names.find(|path| !path.exists());
+        let aside = aside.expect("not all numbers are taken");
+        let set_aside = || {
+            fs::create_dir(&aside)?;
+            match fs::copy(self.path.join(IDENTITY), aside.join(IDENTITY)) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+            for entry in fs::read_dir(&self.path)? {
+                let entry = entry?;
+                if is_of_process(&entry.file_name()) {
+                    fs::rename(entry.path(), aside.join(entry.file_name()))?;
+                }
+            }
+            File::open(&aside)?.sync_all()
+        };
+        set_aside().map_err(at(&aside))?;
+        self.identify(identity)?;
+        Ok(aside)
     }
 
     /// What is in it.
     pub(super) fn inside(&self) -> &durable::Directory<Files> {
         &self.inside
     }
+}
 
-    fn explain(&self, error: Unusable) -> DataError {
-        let root = self.path.clone();
-        match error {
-            Unusable::Disk(DiskError { path, source }) => DataError::Io {
-                path: path.into(),
-                source,
-            },
-            Unusable::Identity(source) => DataError::Identity {
-                path: root.join(IDENTITY),
-                source,
-            },
-            Unusable::Damaged { folder, damage } => DataError::Damaged {
-                path: root.join(folder),
-                root,
-                damage,
-            },
-            Unusable::NotOurs => DataError::NotOurs { path: root },
+/// Who a directory belongs to. The identity is written before anything else of a process is.
+fn inspect(path: &Path) -> Result<Option<Identity>, DataError> {
+    let inside = durable::Directory::on(Files::new(path));
+    let known = inside.identity().map_err(|error| explain(path, error))?;
+    if known.is_none() {
+        for entry in fs::read_dir(path).map_err(at(path))? {
+            if is_of_process(&entry.map_err(at(path))?.file_name()) {
+                return Err(DataError::Anonymous {
+                    path: path.to_owned(),
+                });
+            }
         }
+    }
+    Ok(known)
+}
+
+/// Whether a directory of this name holds the files of a process.
+fn is_of_process(name: &OsStr) -> bool {
+    name.to_str()
+        .is_some_and(|name| name.parse::<NodeId>().is_ok())
+}
+
+fn explain(root: &Path, error: Unusable) -> DataError {
+    let root = root.to_owned();
+    match error {
+        Unusable::Disk(DiskError { path, source }) => DataError::Io {
+            path: path.into(),
+            source,
+        },
+        Unusable::Identity(source) => DataError::Identity {
+            path: root.join(IDENTITY),
+            source,
+        },
+        Unusable::Damaged { folder, damage } => DataError::Damaged {
+            path: root.join(folder),
+            root,
+            damage,
+        },
+        Unusable::NotOurs => DataError::NotOurs { path: root },
     }
 }
 

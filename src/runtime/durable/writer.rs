@@ -108,7 +108,12 @@ impl Hand {
 
     fn work(&mut self, inbox: &Receiver<Errand>) -> Result<(), DiskError> {
         let directory = self.data.directory.inside().clone();
-        let mut pen = Pen::new(directory, self.data.identity.clone(), self.data.tail)?;
+        let mut pen = Pen::new(
+            directory,
+            self.data.identity.clone(),
+            self.data.tail,
+            self.data.log_bytes_max,
+        )?;
         let mut next = None;
         while let Some(errand) = next.take().or_else(|| inbox.recv().ok()) {
             match errand {

@@ -53,7 +53,7 @@ impl<T> Storage<T> {
         now: Time,
     ) -> Storage<T> {
         let handle = device.handle(Lane::Log, now);
-        let pen = Pen::new(Directory::on(handle), identity, tail);
+        let pen = Pen::new(Directory::on(handle), identity, tail, log_bytes_max);
         Storage {
             journal: Journal::on_disk(tail, log_bytes_max),
             writer: Some(Writer {

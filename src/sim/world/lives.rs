@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Happening, World};
-use crate::core::durable::{Directory, Identity, Recovered, Unusable};
+use crate::core::durable::{Directory, Identity, Recovered, Standing, Unusable};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
@@ -353,6 +353,8 @@ impl<M: Machine> World<M> {
             cluster: CLUSTER.to_owned(),
             listen: self.hosts[host].clone(),
             advertise: None,
+            through: Vec::new(),
+            standing: Standing::Whole,
         };
         Storage::on(device, identity, None, self.params.log_bytes, self.now)
     }
@@ -402,6 +404,7 @@ impl<M: Machine> World<M> {
             id,
             boot: 0,
             addr: self.hosts[host].clone(),
+            web: String::new(),
             hostname: format!("host{pid}"),
             version: "sim".to_owned(),
             start,

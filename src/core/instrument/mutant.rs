@@ -252,8 +252,6 @@ mutants! {
         TruncatesTooMuch,
         /// What is read from a disk counts as written, whatever its checksum says.
         DiskChecksumIgnored,
-        /// A log that is missing does not stop anybody from coming back.
-        MissingLogIgnored,
         /// What a process has left to its system counts as durable when it comes back.
         TailTrusted,
         /// Who comes back forgets which own slots it may have used.

@@ -43,6 +43,8 @@ fn report(me: usize, members: usize, heard: &[usize]) -> Report {
         leaving: false,
         voters_before: Vec::new(),
         durable: false,
+        lineage: String::new(),
+        generation: 1,
     }
 }
 

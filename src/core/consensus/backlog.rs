@@ -396,6 +396,7 @@ pub fn cost(op: &Op) -> usize {
         }
         | Op::Void => FIXED,
         Op::Unseat { .. } => FIXED + 2 * size_of::<NodeId>(),
+        Op::Restore(restore) => FIXED + restore.cost(),
     }
 }
 

@@ -26,7 +26,7 @@ use super::durable::Checkpoint;
 use super::env::{Env, Input, Notice, Time};
 use super::id::{NodeId, Rev, SessionId};
 use super::instrument::sometimes;
-use super::log::{Author, Entry, Op, Seq};
+use super::log::{Entry, Op, Seq};
 use super::membership::{
     BEAT, BEATS_MISSED, Eviction, Evidence, Housekeeping, Identity, Ownership, Peers,
     SUSPICION_FLOOR, Sight, Situation,
@@ -310,19 +310,8 @@ impl Node {
             Task::Nothing => {}
             Task::Read(ticket) => consensus.read(ticket),
             Task::Recover(order) => self.recover(session, order, env),
-            Task::Propose {
-                mutation,
-                verb,
-                tag,
-            } => {
-                let seq = submit(
-                    &mut self.next,
-                    consensus,
-                    Op::Mutate {
-                        mutation,
-                        author: Author::Client,
-                    },
-                );
+            Task::Propose { op, verb, tag } => {
+                let seq = submit(&mut self.next, consensus, op);
                 self.service.proposed(seq, session, tag, verb, env.now());
             }
         }

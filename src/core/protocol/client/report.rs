@@ -52,6 +52,13 @@ pub struct Report {
     /// It has a data directory, and may come back with its memory when it has ended.
     #[prost(bool, tag = "15")]
     pub durable: bool,
+    /// Which cluster it belongs to: its generation, and the id of who founded that. Another cluster of
+    /// the same name has another one, and so has this one when it was recovered.
+    #[prost(string, tag = "20")]
+    pub lineage: String,
+    /// How often the cluster was recovered, plus one.
+    #[prost(uint32, tag = "21")]
+    pub generation: u32,
 }
 
 /// A membership slot.

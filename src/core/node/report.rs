@@ -29,6 +29,8 @@ impl Node {
         let texts = |ids: &[NodeId]| ids.iter().map(NodeId::to_string).collect();
         let latest = state.epochs().latest();
         report.cluster = state.cluster_name();
+        report.lineage = state.lineage().to_string();
+        report.generation = state.lineage().generation;
         report.applied = state.applied().0;
         report.seen = consensus.seen().max(state.applied()).0;
         report.rev = state.store().rev().0;

@@ -58,6 +58,13 @@ pub struct Report {
     /// The oldest revision that it can tell of.
     #[prost(uint64, tag = "17")]
     pub oldest: u64,
+    /// Which cluster it belongs to: its generation, and the id of who founded that. Another cluster of
+    /// the same name has another one, and so has this one when it was recovered.
+    #[prost(string, tag = "20")]
+    pub lineage: String,
+    /// How often the cluster was recovered, plus one.
+    #[prost(uint32, tag = "21")]
+    pub generation: u32,
 }
 
 /// A membership slot.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Answer, Process, Role, State, Status, health};
+use super::{Answer, Disk, Process, Role, State, Status, health};
 use crate::core::protocol::client::{Known, Report};
 
 impl Status {
@@ -151,6 +151,12 @@ impl Picture<'_> {
             lag: target.saturating_sub(applied),
             heard_ms: seen.filter_map(|seen| seen.silence_ms).min(),
             uptime_ms: own.map(|report| report.uptime_ms),
+            disk: own.and_then(|report| report.disk).map(|disk| Disk {
+                syncs: disk.syncs,
+                records: disk.records,
+                syncs_per_second: disk.syncs_per_second,
+                records_per_1000_syncs: disk.records_per_1000_syncs,
+            }),
         }
     }
 

@@ -43,6 +43,7 @@ fn report(me: usize, members: usize, heard: &[usize]) -> Report {
         leaving: false,
         voters_before: Vec::new(),
         durable: false,
+        disk: None,
     }
 }
 

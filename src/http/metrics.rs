@@ -100,6 +100,7 @@ impl Collector for Picture {
         self.log(&mut sheet)?;
         self.peers(&mut sheet)?;
         self.load(&mut sheet)?;
+        self.disk(&mut sheet)?;
         self.clients(&mut sheet)?;
         match &self.own {
             Some(own) => own.encode(&mut sheet),
@@ -232,6 +233,41 @@ impl Picture {
             None,
             load.iter()
                 .map(|gauge| (what(gauge.what), ConstGauge::new(signed(gauge.most)))),
+        )
+    }
+
+    /// Nothing where everything is in memory.
+    fn disk(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+        let Some(pace) = self.measures.inside.disk else {
+            return Ok(());
+        };
+        sheet.counter(
+            "doozer_disk_syncs",
+            "Times that records were made durable",
+            pace.syncs,
+        )?;
+        sheet.counter(
+            "doozer_disk_records",
+            "Records that were made durable; divided by syncs, the size of a group",
+            pace.records,
+        )?;
+        sheet.one(
+            "doozer_disk_log",
+            "Bytes of log that were made durable",
+            Some(&Unit::Bytes),
+            &ConstCounter::new(pace.bytes),
+        )?;
+        sheet.one(
+            "doozer_disk_syncs_per_second",
+            "Syncs a second, over the last five to ten seconds",
+            None,
+            &ConstGauge::new(pace.syncs_per_second),
+        )?;
+        sheet.one(
+            "doozer_disk_records_per_sync",
+            "Records that one sync has made durable, in the mean, over the last five to ten seconds",
+            None,
+            &ConstGauge::new(pace.records_per_sync),
         )
     }
 

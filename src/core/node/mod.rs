@@ -320,7 +320,7 @@ impl Node {
         let standing = Standing {
             is_member: self.is_member,
             objection: self.objection(&request, env.now()),
-            report: is_status.then(|| self.report(env.now())),
+            report: is_status.then(|| self.report(env.now(), env.disk_pace())),
         };
         let Some(Replica { state, consensus }) = &mut self.replica else {
             let text = "this node has no copy of the store yet; try again";

@@ -7,7 +7,6 @@
     reason = "starts real processes, reads files, waits"
 )]
 
-mod console;
 mod processes;
 
 use std::collections::BTreeMap;
@@ -26,8 +25,6 @@ use doozer::core::protocol::client::ErrorCode;
 use processes::{Server, connect, free_port, guide_cluster};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
-
-const BACKUPS: &str = include_str!("../docs/backup.md");
 
 /// How long anything may take. Far more than it takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -799,15 +796,4 @@ fn the_directory_of_a_journal_stays_small_and_survives_damage_by_name() {
     fs::write(foreign.join("letters"), "x").unwrap();
     let refused = Journal::open(&foreign, LOG).unwrap_err();
     assert!(matches!(refused, JournalError::NotOurs { .. }), "{refused}");
-}
-
-#[test]
-fn the_document_goes_as_shown() {
-    let headings = ["Dump and restore", "Journal"];
-    console::play(BACKUPS, &headings);
-    let played: usize = headings
-        .iter()
-        .map(|heading| console::blocks(console::section(BACKUPS, heading)).len())
-        .sum();
-    assert_eq!(console::blocks(BACKUPS).len(), played);
 }

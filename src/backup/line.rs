@@ -87,8 +87,14 @@ pub fn put(out: &mut Vec<u8>, line: u64, object: &impl Serialize) {
     let begin = out.len();
     serde_json::to_writer(&mut *out, object).expect("it has strings for keys");
     assert_eq!(out.pop(), Some(b'}'), "it is an object");
-    let sum = xxh3_64_with_seed(&out[begin..], line);
-    out.extend_from_slice(format!("{BEFORE}{sum:016x}{BEHIND}\n").as_bytes());
+    let seal = seal(&out[begin..], line);
+    out.extend_from_slice(seal.as_bytes());
+    out.push(b'\n');
+}
+
+/// What ends the line of this number: the checksum of what is before it, and the end of the object.
+pub fn seal(body: &[u8], line: u64) -> String {
+    format!("{BEFORE}{:016x}{BEHIND}", xxh3_64_with_seed(body, line))
 }
 
 /// Reads the line of this number, given without its end.
@@ -97,8 +103,7 @@ pub fn read<T: DeserializeOwned>(text: &[u8], line: u64) -> Result<T, Damage> {
     let tail = BEFORE.len() + DIGITS + BEHIND.len();
     let body = text.len().checked_sub(tail).map(|end| text.split_at(end));
     let (body, tail) = body.ok_or_else(|| error(DamageKind::Sum))?;
-    let expected = format!("{BEFORE}{:016x}{BEHIND}", xxh3_64_with_seed(body, line));
-    if tail != expected.as_bytes() {
+    if tail != seal(body, line).as_bytes() {
         return Err(error(DamageKind::Sum));
     }
     serde_json::from_slice(&[body, b"}"].concat()).map_err(|error| Damage::nonsense(line, error))

@@ -19,8 +19,9 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use contents::{Change, Contents, Gap};
+pub use contents::{Change, Content, Contents, Gap, Op};
 pub use directory::{Journal, JournalError, LOG_BYTES_MIN, Outlook, Reading, read_journal};
 pub use dump::{Origin, encode_dump, read_dump};
-pub use line::{Damage, DamageKind};
+pub use line::{Damage, DamageKind, seal};
+pub use log::{Batch, Log, LogHead, read_log};
 pub use plan::{Order, Plan, REV_STRIDE};

@@ -6,7 +6,7 @@ use doozer::backup::encode_dump;
 use doozer::client::Client;
 use doozer::core::id::Rev;
 
-use super::{now, read};
+use super::{counted, now, read};
 use crate::args::Flags;
 use crate::failure::Failure;
 use crate::output;
@@ -18,8 +18,8 @@ pub async fn dump(client: &Client, flags: &Flags) -> Result<(), Failure> {
     let text = encode_dump(&origin, &contents, now().as_secs());
     output::bytes(&text)?;
     if stderr().is_terminal() {
-        let (files, rev) = (contents.files.len(), contents.rev);
-        eprintln!("{files} files of {} at revision {rev}", origin.cluster);
+        let (files, rev) = (counted(contents.files.len() as u64), contents.rev);
+        eprintln!("{files} of {} at revision {rev}", origin.cluster);
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use doozer::core::protocol::client::Report;
 use doozer::core::state::restored_file;
 
 use super::progress::Progress;
-use super::{now, origin, read};
+use super::{counted, now, origin, read};
 use crate::args::{self, Flags};
 use crate::commands::connect;
 use crate::failure::Failure;
@@ -155,10 +155,9 @@ impl Writer<'_> {
         begun.map_err(because)?;
         let rev = contents.rev;
         self.place = Some((origin.clone(), rev));
-        let files = contents.files.len();
         self.progress.line(&format!(
-            "{} files of {} at revision {rev} are the new base of {}",
-            files,
+            "{} of {} at revision {rev} are the new base of {}",
+            counted(contents.files.len() as u64),
             origin.cluster,
             self.dir.display()
         ));

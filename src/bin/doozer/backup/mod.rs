@@ -84,6 +84,14 @@ fn origin(report: &Report) -> Origin {
     }
 }
 
+/// So many files, in words.
+fn counted(files: u64) -> String {
+    match files {
+        1 => "1 file".to_owned(),
+        _ => format!("{files} files"),
+    }
+}
+
 /// The time since 1970.
 fn now() -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);

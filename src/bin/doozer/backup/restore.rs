@@ -10,8 +10,8 @@ use doozer::core::protocol::client::{ErrorCode, Step};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-use super::now;
 use super::progress::Progress;
+use super::{counted, now};
 use crate::args::{Flags, Restore};
 use crate::commands::connect;
 use crate::failure::Failure;
@@ -41,11 +41,12 @@ pub async fn restore(flags: &Flags, options: &Restore) -> Result<(), Failure> {
     let Backup {
         origin, contents, ..
     } = &backup;
-    let (files, rev) = (contents.files.len(), contents.rev);
+    let rev = contents.rev;
     if options.check {
         let cluster = &origin.cluster;
         return output::line(format_args!(
-            "whole: {files} files of {cluster} at revision {rev}"
+            "whole: {} of {cluster} at revision {rev}",
+            counted(contents.files.len() as u64)
         ));
     }
     let client = connect(flags).await?;
@@ -62,17 +63,16 @@ pub async fn restore(flags: &Flags, options: &Restore) -> Result<(), Failure> {
     };
     let plan = Plan::new(contents, order);
     execute(&client, &plan).await?;
-    let Plan {
-        rev: led, files, ..
-    } = plan;
     output::line(format_args!(
-        "restored {files} files of {} as of revision {rev}; the cluster goes on at revision {led}",
-        origin.cluster
+        "restored {} of {} as of revision {rev}; the cluster goes on at revision {}",
+        counted(plan.files),
+        origin.cluster,
+        plan.rev
     ))?;
     if plan.skipped > 0 {
-        let skipped = plan.skipped;
         output::line(format_args!(
-            "{skipped} files were left out: what the servers of that cluster kept of themselves"
+            "{} were left out: what the servers of that cluster kept of themselves",
+            counted(plan.skipped)
         ))?;
     }
     Ok(())

@@ -88,6 +88,21 @@ fn mistakes_are_told_by_the_names_of_the_protocol() {
     assert_eq!(get("/api/v1/walk?patern=/**"), (400, "BAD_REQUEST".into()));
     assert_eq!(get("/api/v1/watch?pattern=x").0, 400);
     assert_eq!(get("/nothing"), (404, "NOT_FOUND".into()));
+    assert_eq!(get("/api/v1/files/caf%ff"), (400, "BAD_REQUEST".into()));
+    for path in [
+        "files/a/b?rev=0",
+        "files/a/b?rev=-1",
+        "files/a/b?rev=9223372036854775807",
+        "dir?path=/&offset=4294967295",
+        "dir?path=/&limit=10001",
+        "watch?pattern=/**&from=18446744073709551615",
+    ] {
+        let path = format!("/api/v1/{path}");
+        assert_eq!(get(&path), (400, "BAD_REQUEST".into()), "{path}");
+    }
+    let last = "Last-Event-ID: 18446744073709551615";
+    let back = node.ask("GET", "/api/v1/watch?pattern=/**", &[last], b"");
+    assert_eq!(back.error(), (400, "BAD_REQUEST".into()));
     let put = |path: &str, headers: &[&str], body: &[u8]| {
         let path = format!("/api/v1/files{path}");
         node.ask("PUT", &path, headers, body).error()
@@ -107,6 +122,25 @@ fn mistakes_are_told_by_the_names_of_the_protocol() {
     assert_eq!(put("/ctl/err", &[], b"x").0, 409);
     let posted = node.ask("POST", "/api/v1/status", &[], b"");
     assert_eq!(posted.error(), (405, "METHOD_NOT_ALLOWED".into()));
+}
+
+#[test]
+fn a_revision_that_has_not_come_is_waited_for() {
+    let node = Node::start(1, free_port(), &["-request-timeout", "2"], &[]);
+    let rev = node.put("/x", "1");
+    std::thread::scope(|scope| {
+        let path = format!("/api/v1/files/x?rev={}", rev + 1);
+        let node = &node;
+        let waiting = scope.spawn(move || node.get(&path));
+        sleep(Duration::from_millis(200));
+        assert_eq!(node.put("/x", "2"), rev + 1);
+        let read = waiting.join().expect("an answer");
+        assert_eq!((read.status, read.text().as_str()), (200, "2"));
+    });
+    let never = node.get("/api/v1/stat?path=/x&rev=1000000");
+    assert_eq!(never.error(), (503, "UNAVAILABLE".into()));
+    let text = never.text();
+    assert!(text.contains("has not come within 2s"), "{text}");
 }
 
 #[test]
@@ -223,6 +257,7 @@ fn a_secret_is_needed_where_one_is_set_and_the_read_only_one_never_writes() {
         for path in [
             file,
             "/api/v1/status",
+            "/api/v1/members",
             "/api/v1/walk?pattern=/**",
             "/api/v1/dir?path=/",
             "/api/v1/stat?path=/x",
@@ -334,6 +369,10 @@ fn any_node_serves_and_one_without_a_majority_says_so() {
         status.map_or(0, |status| status.members().count())
     };
     nodes[0].until("/api/v1/status", |answer| members(answer) == 3);
+    let who = nodes[0].get("/api/v1/members").json();
+    let count = |what: &str| who[what].as_array().map(Vec::len);
+    assert_eq!((count("members"), count("standbys")), (Some(3), Some(1)));
+    assert_eq!(who["vacancies"], json!([]));
     let is_member = |node: &Node| value_of(node, "doozer_member") == 1.0;
     let begin = Instant::now();
     while nodes.iter().filter(|node| is_member(node)).count() < 3 {

@@ -82,6 +82,11 @@ impl Access {
         }
     }
 
+    /// How long the node tries to settle a request.
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.request_timeout
+    }
+
     /// Whether anybody may do everything.
     pub(super) fn is_open(&self) -> bool {
         self.rw_secret.is_empty()

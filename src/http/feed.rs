@@ -1,18 +1,21 @@
 //! What happens in the store, read once for all who watch.
 //!
-//! One task asks the node for every revision, in order, and keeps the latest. Watchers read them from
-//! there at their own pace and pick what they want; whoever is further behind asks the node itself.
-//! So many watchers cost the node no more than one.
+//! One task asks the node for every revision, in order, and keeps the latest, written as they are
+//! sent. Watchers read them from there at their own pace and pick what they want; whoever is further
+//! behind asks the node itself. So many watchers cost the node no more than one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use crate::client::{Change, Client, Event};
+use super::ahead::Ahead;
+use super::event::Told;
+use crate::client::Client;
 use crate::core::id::Rev;
 
-/// Events that are kept, in number and in bytes of their values.
+/// Events that are kept, in number and in bytes.
 const EVENTS_MAX: usize = 4_096;
 const BYTES_MAX: usize = 32 << 20;
 
@@ -23,10 +26,17 @@ const TAKEN_MAX: usize = 256;
 pub(super) struct Feed {
     kept: Mutex<Kept>,
     news: watch::Sender<()>,
+    reading: JoinHandle<()>,
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.reading.abort();
+    }
 }
 
 struct Kept {
-    events: VecDeque<Arc<Event>>,
+    events: VecDeque<Arc<Told>>,
     bytes: usize,
     /// The revision after the last event.
     next: Rev,
@@ -37,9 +47,9 @@ struct Kept {
 /// What there is for a watcher.
 pub(super) enum Taken {
     /// Events from the revision on that was asked for, and the revision after them.
-    Events(Vec<Arc<Event>>, Rev),
-    /// The revision is not kept any more.
-    Forgotten,
+    Events(Vec<Arc<Told>>, Rev),
+    /// What is before this revision is not kept any more.
+    Forgotten(Rev),
     /// There will be nothing more.
     Ended,
 }
@@ -48,7 +58,7 @@ impl Feed {
     /// Begins to read, for as long as somebody holds the feed.
     pub(super) async fn start(client: Client) -> Result<Arc<Feed>, crate::client::Error> {
         let next = client.rev().await?.next();
-        let feed = Arc::new(Feed {
+        Ok(Arc::new_cyclic(|feed| Feed {
             kept: Mutex::new(Kept {
                 events: VecDeque::new(),
                 bytes: 0,
@@ -56,9 +66,8 @@ impl Feed {
                 has_ended: false,
             }),
             news: watch::Sender::new(()),
-        });
-        tokio::spawn(read(Arc::downgrade(&feed), client, next));
-        Ok(feed)
+            reading: tokio::spawn(read(Weak::clone(feed), client, next)),
+        }))
     }
 
     /// Whether nothing more comes.
@@ -88,7 +97,7 @@ impl Kept {
     fn from(&self, from: Rev) -> Option<Taken> {
         let first = self.events.front().map_or(self.next, |event| event.rev);
         if from < first {
-            return Some(Taken::Forgotten);
+            return Some(Taken::Forgotten(first));
         }
         let at = self.events.partition_point(|event| event.rev < from);
         let taken: Vec<_> = self.events.range(at..).take(TAKEN_MAX).cloned().collect();
@@ -101,49 +110,44 @@ impl Kept {
         }
     }
 
-    fn push(&mut self, event: Event) {
+    fn push(&mut self, event: Told) {
         self.next = event.rev.next();
-        self.bytes += size(&event);
+        self.bytes += event.text.len();
         self.events.push_back(Arc::new(event));
         while self.events.len() > EVENTS_MAX || self.bytes > BYTES_MAX {
             match self.events.pop_front() {
-                Some(oldest) => self.bytes -= size(&oldest),
+                Some(oldest) => self.bytes -= oldest.text.len(),
                 None => return,
             }
         }
     }
 }
 
-fn size(event: &Event) -> usize {
-    match &event.change {
-        Change::Set(value) => value.len(),
-        Change::Del | Change::Nop => 0,
-    }
-}
-
-async fn read(feed: Weak<Feed>, client: Client, mut next: Rev) {
+async fn read(feed: Weak<Feed>, client: Client, next: Rev) {
+    let mut events = Ahead::new(client, next, Rev(u64::MAX - 1));
     loop {
-        let event = client.wait("/**", next).await;
+        let event = events.next().await;
         let Some(feed) = feed.upgrade() else { return };
         match event {
-            Ok(event) => {
-                next = event.rev.next();
-                feed.kept().push(event);
-            }
+            Some(Ok(event)) => feed.kept().push(Told::of(&event)),
             // Whoever watches asks the node itself then, and hears what is wrong.
-            Err(_) => {
+            Some(Err(_)) | None => {
                 feed.kept().has_ended = true;
                 feed.news.send_replace(());
                 return;
             }
         }
-        feed.news.send_replace(());
+        // Whoever is woken finds all that is there.
+        if !events.is_there() {
+            feed.news.send_replace(());
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::{Change, Event};
 
     fn kept() -> Kept {
         Kept {
@@ -154,12 +158,14 @@ mod tests {
         }
     }
 
-    fn event(rev: u64, bytes: usize) -> Event {
-        Event {
+    fn event(rev: u64, bytes: usize) -> Told {
+        let mut told = Told::of(&Event {
             path: "/x".into(),
             rev: Rev(rev),
-            change: Change::Set(vec![0; bytes].into()),
-        }
+            change: Change::Nop,
+        });
+        told.text = vec![0; bytes].into();
+        told
     }
 
     #[test]
@@ -169,7 +175,8 @@ mod tests {
         for rev in 1..=EVENTS_MAX as u64 + 10 {
             kept.push(event(rev, 1));
         }
-        assert!(matches!(kept.from(Rev(10)), Some(Taken::Forgotten)));
+        let forgotten = kept.from(Rev(10));
+        assert!(matches!(forgotten, Some(Taken::Forgotten(Rev(11)))));
         let (mut next, mut seen) = (Rev(11), 11);
         while let Some(Taken::Events(events, after)) = kept.from(next) {
             for event in events {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -13,8 +13,10 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::access::Caller;
 use super::failure::Failure;
 use super::routes::App;
+use super::tally::Counts;
 use crate::core::protocol::client::Known;
 use crate::runtime::Measures;
 
@@ -22,21 +24,21 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 
 pub(super) async fn metrics(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Response, Failure> {
-    let caller = app.access.caller(&headers)?;
     app.access.check_reads(caller)?;
     let measures = app.desk.measure().await;
     let measures = measures.ok_or_else(|| Failure::unavailable("the node does not answer"))?;
-    let text = text_of(measures).map_err(|error| Failure::unavailable(error.to_string()))?;
+    let text = text_of(measures, app.tally.counts());
+    let text = text.map_err(|error| Failure::unavailable(error.to_string()))?;
     let kind = HeaderValue::from_static(CONTENT_TYPE);
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
 
-fn text_of(measures: Measures) -> Result<String, fmt::Error> {
+fn text_of(measures: Measures, web: Counts) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     let own = Own::read();
-    registry.register_collector(Box::new(Picture { measures, own }));
+    registry.register_collector(Box::new(Picture { measures, web, own }));
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
@@ -46,6 +48,7 @@ fn text_of(measures: Measures) -> Result<String, fmt::Error> {
 #[derive(Debug)]
 struct Picture {
     measures: Measures,
+    web: Counts,
     own: Option<Own>,
 }
 
@@ -101,6 +104,7 @@ impl Collector for Picture {
         self.peers(&mut sheet)?;
         self.load(&mut sheet)?;
         self.clients(&mut sheet)?;
+        self.web(&mut sheet)?;
         match &self.own {
             Some(own) => own.encode(&mut sheet),
             None => Ok(()),
@@ -276,6 +280,34 @@ impl Picture {
             "Requests that were answered with an error",
             None,
             refused.map(|(code, count)| (vec![("code", code.clone())], ConstCounter::new(*count))),
+        )
+    }
+}
+
+impl Picture {
+    fn web(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+        let answers = self.web.answers.iter();
+        sheet.family(
+            "doozer_http_answers",
+            "Answers over HTTP, by their status",
+            None,
+            answers
+                .map(|(code, count)| (vec![("code", code.to_string())], ConstCounter::new(*count))),
+        )?;
+        sheet.gauge(
+            "doozer_http_watchers",
+            "Watchers that are sent events over HTTP",
+            self.web.watchers,
+        )?;
+        sheet.counter(
+            "doozer_http_events",
+            "Events that watchers over HTTP were sent, each counted for each of them",
+            self.web.events,
+        )?;
+        sheet.counter(
+            "doozer_http_watchers_stalled",
+            "Watchers over HTTP that were dropped as they took nothing",
+            self.web.stalled,
         )
     }
 }

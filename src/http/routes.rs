@@ -1,28 +1,33 @@
 //! What there is, and what goes for all of it.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, delete, get, put};
 use tokio::sync::Mutex;
 
 use super::access::Access;
 use super::desk::Desk;
 use super::failure::Failure;
 use super::feed::Feed;
+use super::tally::Tally;
 use super::{files, health, list, metrics, watch};
+
+/// What [`table`] has, in OpenAPI 3.1.
+const OPENAPI: &str = include_str!("openapi.json");
 
 /// What all handlers share.
 pub(super) struct App {
     pub(super) access: Access,
     pub(super) desk: Desk,
     /// What happens in the store, for all who watch.
-    pub(super) feed: Mutex<std::sync::Weak<Feed>>,
+    pub(super) shared_feed: Mutex<Weak<Feed>>,
+    pub(super) tally: Tally,
     pub(super) value_bytes_max: usize,
     names: Vec<String>,
 }
@@ -37,30 +42,51 @@ impl App {
         App {
             access,
             desk,
-            feed: Mutex::default(),
+            shared_feed: Mutex::default(),
+            tally: Tally::default(),
             value_bytes_max,
             names,
         }
     }
 }
 
+/// What there is: methods, paths, handlers. `openapi.json` describes each, and a test sees to that.
+fn table() -> Vec<(Method, &'static str, MethodRouter<Arc<App>>)> {
+    let file = "/api/v1/files/{*path}";
+    vec![
+        (Method::GET, "/healthz", get(health::healthz)),
+        (Method::GET, "/readyz", get(health::readyz)),
+        (Method::GET, "/metrics", get(metrics::metrics)),
+        (Method::GET, "/api/v1/openapi.json", get(openapi)),
+        (Method::GET, "/api/v1/status", get(health::status)),
+        (Method::GET, "/api/v1/members", get(health::members)),
+        (Method::GET, file, get(files::read)),
+        (Method::PUT, file, put(files::write)),
+        (Method::DELETE, file, delete(files::delete)),
+        (Method::GET, "/api/v1/stat", get(list::stat)),
+        (Method::GET, "/api/v1/dir", get(list::dir)),
+        (Method::GET, "/api/v1/walk", get(list::walk)),
+        (Method::GET, "/api/v1/watch", get(watch::watch)),
+    ]
+}
+
 /// All routes.
 pub(super) fn router(app: Arc<App>) -> Router {
-    let files = get(files::read).put(files::write).delete(files::delete);
-    Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(metrics::metrics))
-        .route("/api/v1/status", get(health::status))
-        .route("/api/v1/files/{*path}", files)
-        .route("/api/v1/stat", get(list::stat))
-        .route("/api/v1/dir", get(list::dir))
-        .route("/api/v1/walk", get(list::walk))
-        .route("/api/v1/watch", get(watch::watch))
+    let routes = table().into_iter();
+    routes
+        .fold(Router::new(), |router, (_, path, handler)| {
+            router.route(path, handler)
+        })
         .fallback(nothing)
         .method_not_allowed_fallback(not_so)
         .layer(from_fn_with_state(Arc::clone(&app), guard))
         .with_state(app)
+}
+
+/// The description of the API for programs. Says nothing about the cluster, and is open.
+async fn openapi() -> Response {
+    let json = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, json)], OPENAPI).into_response()
 }
 
 async fn nothing() -> Failure {
@@ -80,6 +106,7 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
         Ok(()) => next.run(request).await,
         Err(failure) => failure.into_response(),
     };
+    app.tally.answer(response.status().as_u16());
     let headers = response.headers_mut();
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -5,17 +5,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::{Extension, Router};
+use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use super::access::Access;
 use super::desk::Desk;
+use super::impatient::Impatient;
 use super::routes::{self, App};
 
 /// Connections at a time at most, watchers included.
@@ -32,6 +34,14 @@ const HEAD_MAX: Duration = Duration::from_secs(30);
 
 /// Bytes of the head of a request, and of what is read ahead.
 const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// How long a caller may take nothing of its answer. Longer than watchers are waited for, so that
+/// these get to hear why they were dropped.
+const STALL_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes that the system holds for a caller that does not take them, for which it reserves as much
+/// again. By itself it goes to megabytes, for each of thousands of watchers.
+const SEND_BUFFER_BYTES: usize = 128 << 10;
 
 /// The pause after a failure to accept, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -173,32 +183,19 @@ impl Web {
     }
 }
 
-/// Lets a handler end the connection that it answers on.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Hangup(Arc<Notify>);
-
-impl Hangup {
-    pub(super) fn hang_up(&self) {
-        self.0.notify_one();
-    }
-}
-
 async fn connection(stream: TcpStream, from: SocketAddr, router: Router) {
     // Events are small, and each is wanted at once.
     let _ = stream.set_nodelay(true);
-    let hangup = Hangup::default();
-    let service = TowerToHyperService::new(router.layer(Extension(hangup.clone())));
-    let serving = http1::Builder::new()
+    let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
+    let stream = Impatient::new(stream, STALL_MAX);
+    let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::select! {
-        biased; // whoever is hung up on has not taken what it asked for
-        () = hangup.0.notified() => debug!("web view: hung up on {from}"),
-        served = serving => if let Err(error) = served {
-            debug!("web view: {from}: {error}");
-        },
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .await;
+    if let Err(error) = served {
+        debug!("web view: {from}: {error}");
     }
 }
 

@@ -379,24 +379,21 @@ pub fn split<T>(items: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
 pub fn cost(op: &Op) -> usize {
     use crate::core::store::Mutation;
     const FIXED: usize = 16;
-    match op {
-        Op::Mutate {
-            mutation: Mutation::Set { path, value, .. },
-            ..
-        } => FIXED + path.as_str().len() + value.0.len(),
-        Op::Mutate {
-            mutation: Mutation::Del { path, .. },
-            ..
-        } => FIXED + path.as_str().len(),
-        Op::Claim { file, .. } => FIXED + file.as_str().len(),
-        Op::Owners { owners, .. } => FIXED + owners.len() * size_of::<NodeId>(),
-        Op::Mutate {
-            mutation: Mutation::Nop,
-            ..
+    const ID: usize = size_of::<NodeId>();
+    let of = |mutation: &Mutation| match mutation {
+        Mutation::Set { path, value, .. } => path.as_str().len() + value.0.len(),
+        Mutation::Del { path, .. } => path.as_str().len(),
+        Mutation::Nop => 0,
+    };
+    FIXED
+        + match op {
+            Op::Mutate { mutation, .. } => of(mutation),
+            Op::Seat { mutation, members } => of(mutation) + members.len() * ID,
+            Op::Claim { file, .. } => file.as_str().len(),
+            Op::Owners { owners, .. } => owners.len() * ID,
+            Op::Void => 0,
+            Op::Unseat { .. } => 2 * ID,
         }
-        | Op::Void => FIXED,
-        Op::Unseat { .. } => FIXED + 2 * size_of::<NodeId>(),
-    }
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl Consensus {
             return;
         }
         if self.stall.as_ref().is_none_or(|stall| stall.slot != slot) {
-            let patience = self.patience(slot, peers, env);
+            let patience = self.patience(slot, now, peers, env);
             self.stall = Some(Stall {
                 slot,
                 since: now,
@@ -192,7 +192,7 @@ impl Consensus {
 
     /// How long the owner of a slot is waited for: the nearer a member follows the owner in the
     /// order of members, the sooner it acts, so that they do not duel.
-    fn patience(&self, slot: Slot, peers: &Peers, env: &mut impl Env) -> Duration {
+    fn patience(&self, slot: Slot, now: Time, peers: &Peers, env: &mut impl Env) -> Duration {
         let epoch = self.epochs.at(slot);
         let owner = epoch.owner(slot);
         let members = epoch.members.len();
@@ -200,7 +200,9 @@ impl Consensus {
             // What it proposes itself takes as long as the nearest majority does.
             (self.far(peers) * SUSPICION).clamp(SUSPICION_FLOOR, SUSPICION_CEILING)
         } else {
-            peers.get(owner).map_or(SUSPICION_FLOOR, Peer::suspicion)
+            peers
+                .get(owner)
+                .map_or(SUSPICION_FLOOR, |peer| peer.suspicion(now))
         };
         let rank = match (epoch.index(self.me), epoch.index(owner)) {
             // The owner itself comes last: it is busy proposing.

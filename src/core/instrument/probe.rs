@@ -207,6 +207,8 @@ probes! {
     ErrorsGuarded,
     /// A client may not give a slot to what is no attached process.
     SeatOfStrangerGuarded,
+    /// A change of a slot is refused, as its node judged it by members that are others by now.
+    SeatJudgedBefore,
     /// A client may not write a file of a process.
     NodeFileGuarded,
     /// Two processes claim a slot in one entry, one right behind the other.
@@ -249,6 +251,8 @@ probes! {
     BehindAndSilent,
     /// A round trip takes longer than any owner is waited for.
     RoundTripAboveCeiling,
+    /// The silence of a far owner makes up for a part of the time that it is waited for.
+    SilenceCounts,
     /// A round trip is measured that nobody believes.
     RoundTripClamped,
 

@@ -90,6 +90,15 @@ pub enum Op {
         /// Who takes its slot: a process that has registered and holds none.
         successor: Option<NodeId>,
     },
+    /// Changes a membership slot for a client. Its node has found that this does no harm to the
+    /// majority of these members; if they are others by now, it is refused, as another change came
+    /// first with which it might.
+    Seat {
+        /// The change.
+        mutation: Mutation,
+        /// Who voted by the latest configuration that the node knew, ascending.
+        members: Vec<NodeId>,
+    },
 }
 
 /// On whose behalf a file changes. Rules that guard `/ctl` bind clients only.

@@ -100,13 +100,20 @@ impl Peer {
             .map(|(mean, deviation)| mean + deviation * 4)
     }
 
-    /// How long to wait for it when it holds up the log.
-    pub fn suspicion(&self) -> Duration {
+    /// How long to wait for it when it holds up the log. Whoever was silent before has had that time:
+    /// each slot of the dead would cost it again otherwise.
+    pub fn suspicion(&self, now: Time) -> Duration {
         if !self.linked {
             return SUSPICION_UNLINKED;
         }
         let long = self.long_round_trip().unwrap_or_default();
-        (long * SUSPICION).clamp(SUSPICION_FLOOR, SUSPICION_CEILING)
+        let whole = (long * SUSPICION).clamp(SUSPICION_FLOOR, SUSPICION_CEILING);
+        if !self.is_silent(now) {
+            return whole;
+        }
+        sometimes!(SilenceCounts, whole > self.silence(now));
+        let rest = whole.saturating_sub(self.silence(now));
+        rest.max(SUSPICION_UNLINKED)
     }
 
     /// How long nothing was heard of it.
@@ -235,6 +242,7 @@ mod tests {
     fn suspicion_follows_the_round_trips_within_its_bounds() {
         let mut peers = Peers::default();
         let id = NodeId([1; 10]);
+        let suspicion = |peers: &Peers, now| peers.get(id).map(|peer| peer.suspicion(now));
         peers.link(id, true, Time(0));
         for _ in 0..50 {
             peers
@@ -242,14 +250,14 @@ mod tests {
                 .expect("there is room")
                 .measure(Duration::from_micros(100));
         }
-        assert_eq!(peers.get(id).map(Peer::suspicion), Some(SUSPICION_FLOOR));
+        assert_eq!(suspicion(&peers, Time(1)), Some(SUSPICION_FLOOR));
         for _ in 0..50 {
             peers
                 .hear(id, Time(1))
                 .expect("there is room")
                 .measure(Duration::from_millis(30));
         }
-        let slow = peers.get(id).map(Peer::suspicion).expect("it was heard");
+        let slow = suspicion(&peers, Time(1)).expect("it was heard");
         assert!(
             slow > Duration::from_millis(110) && slow < Duration::from_millis(200),
             "{slow:?}"
@@ -260,9 +268,15 @@ mod tests {
                 .expect("there is room")
                 .measure(Duration::from_secs(30));
         }
-        assert_eq!(peers.get(id).map(Peer::suspicion), Some(SUSPICION_CEILING));
+        assert_eq!(suspicion(&peers, Time(1)), Some(SUSPICION_CEILING));
+        let after = |span: Duration| Time(1) + span;
+        let silent = BEAT * (BEATS_MISSED + 1);
+        let rest = SUSPICION_CEILING - silent;
+        assert_eq!(suspicion(&peers, after(silent)), Some(rest));
+        let long = SUSPICION_CEILING * 2;
+        assert_eq!(suspicion(&peers, after(long)), Some(SUSPICION_UNLINKED));
         peers.link(id, false, Time(2));
         assert!(peers.is_silent(id, Time(2)));
-        assert_eq!(peers.get(id).map(Peer::suspicion), Some(SUSPICION_UNLINKED));
+        assert_eq!(suspicion(&peers, Time(1)), Some(SUSPICION_UNLINKED));
     }
 }

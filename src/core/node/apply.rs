@@ -110,10 +110,11 @@ fn note_use(ownership: &mut Ownership, entry: &Entry, now: Time) {
     for run in &batch.runs {
         let is_clients = |op: &Op| {
             let author = match op {
-                Op::Mutate { author, .. } => Some(author),
-                _ => None,
+                Op::Mutate { author, .. } => *author,
+                Op::Seat { .. } => Author::Client,
+                _ => Author::Server,
             };
-            author == Some(&Author::Client)
+            author == Author::Client
         };
         if run.ops.iter().any(is_clients) {
             ownership.on_use(run.origin, now);

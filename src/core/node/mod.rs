@@ -293,6 +293,7 @@ impl Node {
 
     fn on_request(&mut self, session: SessionId, request: Request, env: &mut impl Env) {
         let tag = request.tag;
+        let judged = objection::is_judged(&request);
         let is_status = request.verb == Some(Verb::Status as i32);
         let standing = Standing {
             is_member: self.is_member,
@@ -315,14 +316,18 @@ impl Node {
                 verb,
                 tag,
             } => {
-                let seq = submit(
-                    &mut self.next,
-                    consensus,
+                let op = if judged {
+                    Op::Seat {
+                        mutation,
+                        members: state.epochs().latest().members.clone(),
+                    }
+                } else {
                     Op::Mutate {
                         mutation,
                         author: Author::Client,
-                    },
-                );
+                    }
+                };
+                let seq = submit(&mut self.next, consensus, op);
                 self.service.proposed(seq, session, tag, verb, env.now());
             }
         }

@@ -38,9 +38,7 @@ impl Node {
         if let Some(text) = seated.and_then(|seated| self.keeps_out(seated, replica, now)) {
             return Some(text);
         }
-        if request.force == Some(true) {
-            return None;
-        }
+        is_judged(request).then_some(())?;
         self.loses_majority(path, seated, &replica.state, now)
     }
 
@@ -108,6 +106,12 @@ impl Node {
     pub(super) fn hears(&self, id: NodeId, now: Time) -> bool {
         id == self.config.id || !self.peers.is_silent(id, now)
     }
+}
+
+/// Whether what this does to the majority counts: it changes a slot, and is not forced.
+pub(super) fn is_judged(request: &Request) -> bool {
+    let path = request.path.as_deref().unwrap_or_default();
+    path.starts_with(SLOTS.as_bytes()) && request.force != Some(true)
 }
 
 fn id(text: &[u8]) -> Option<NodeId> {

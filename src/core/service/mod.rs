@@ -264,12 +264,18 @@ impl Service {
         let woken = self.watches.wake(event);
         sometimes!(EventWakesSeveral, woken.len() > 1);
         for id in woken {
-            let (session, tag) = self.parked.remove(&id).expect("it was parked");
-            if let Some(state) = self.sessions.get_mut(&session) {
-                state.parked.remove(&id);
-            }
+            let (session, tag) = self.let_go(id);
             self.answer(session, event_response(tag, event), env);
         }
+    }
+
+    /// Takes a watch away that `watches` has let go. Returns who waits for it.
+    fn let_go(&mut self, id: WatchId) -> (SessionId, Option<i32>) {
+        let (session, tag) = self.parked.remove(&id).expect("it was parked");
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.parked.remove(&id);
+        }
+        (session, tag)
     }
 
     /// Answers reads at revisions that have come.
@@ -295,20 +301,16 @@ impl Service {
     /// The state jumped from revision `before` to a later one, past what happened between. `last`
     /// is the latest command of this process that is in effect.
     pub fn on_jump(&mut self, before: Rev, last: Seq, store: &mut Store, env: &mut impl Env) {
-        let after = store.rev();
-        let have_missed = before.next() < store.oldest() && !planted!(JumpHidesGap);
-        if !self.parked.is_empty() && have_missed {
-            // Nobody knows what they have missed.
-            let parked = std::mem::take(&mut self.parked);
-            self.watches = Watches::new();
-            for (id, (session, tag)) in parked {
-                if let Some(state) = self.sessions.get_mut(&session) {
-                    state.parked.remove(&id);
-                }
+        let (after, oldest) = (store.rev(), store.oldest());
+        let have_missed = before.next() < oldest && !planted!(JumpHidesGap);
+        if have_missed {
+            // Nobody knows what these have missed.
+            for id in self.watches.take_before(oldest) {
+                let (session, tag) = self.let_go(id);
                 self.answer(session, Response::refuse(tag, ErrorCode::TooLate), env);
             }
         }
-        let mut rev = before.next();
+        let mut rev = before.next().max(oldest);
         while rev <= after && !self.watches.is_empty() && !planted!(JumpWakesNobody) {
             sometimes!(WatchCrossesJump);
             self.wake(rev, store, env);

@@ -50,8 +50,13 @@ fn path(text: String) -> Path {
 }
 
 impl State {
-    /// Whether a client may do this; if not, why not.
-    pub(super) fn guard(&self, mutation: &Mutation) -> Result<(), String> {
+    /// Whether a client may do this; if not, why not. Where its node has judged what it does to the
+    /// majority, `judged` are the members by which it did.
+    pub(super) fn guard(
+        &self,
+        mutation: &Mutation,
+        judged: Option<&[NodeId]>,
+    ) -> Result<(), String> {
         let (path, value) = match mutation {
             Mutation::Nop => return Ok(()),
             Mutation::Set { path, value, .. } => (path, Some(value)),
@@ -62,7 +67,7 @@ impl State {
             return Ok(());
         }
         match names.next() {
-            Some("cal") => self.guard_slot(path, value),
+            Some("cal") => self.guard_slot(path, value, judged),
             Some("node") => self.guard_node(names.next(), path, value),
             Some("name") => {
                 sometimes!(NameGuarded);
@@ -92,7 +97,12 @@ impl State {
         is_ghost && names.next() != Some("addr") && !planted!(EvictedWriteOn)
     }
 
-    fn guard_slot(&self, path: &Path, value: Option<&Value>) -> Result<(), String> {
+    fn guard_slot(
+        &self,
+        path: &Path,
+        value: Option<&Value>,
+        judged: Option<&[NodeId]>,
+    ) -> Result<(), String> {
         let depth = path.components().count();
         if depth > 3 && value.is_some() {
             return Err(format!("{path}: slots are files directly in {SLOTS}"));
@@ -103,9 +113,17 @@ impl State {
         let is_held = |(file, _, held): (Path, _, &Value)| file == *path && !held.0.is_empty();
         let seats = value.filter(|value| !value.0.is_empty());
         // Several at once could together cost the majority that each alone would leave.
-        if !self.is_settled() && (seats.is_some() || self.slot_files().any(is_held)) {
+        let moves = seats.is_some() || self.slot_files().any(is_held);
+        if moves && !self.is_settled() {
             return Err(format!(
                 "{path}: another change of the members is coming into force; try again in a moment"
+            ));
+        }
+        let is_outdated = |judged| self.epochs.latest().members != judged;
+        if moves && judged.is_some_and(is_outdated) {
+            sometimes!(SeatJudgedBefore);
+            return Err(format!(
+                "{path}: another change of the members came first; look at {SLOTS} and try again"
             ));
         }
         let Some(value) = seats else { return Ok(()) };

@@ -272,22 +272,16 @@ impl State {
 
     fn perform(&mut self, origin: NodeId, op: &Op, changed: &mut bool) -> Outcome {
         match op {
-            Op::Mutate { mutation, author } => {
-                if *author == Author::Client
-                    && let Err(text) = self.guard(mutation)
-                {
-                    self.store.refuse(&text);
-                    return Outcome::Guarded(text);
-                }
-                if *author == Author::Server && self.is_of_ghost(mutation) {
+            Op::Mutate { mutation, author } => match author {
+                Author::Client => self.mutate(mutation, self.guard(mutation, None)),
+                Author::Server if self.is_of_ghost(mutation) => {
                     sometimes!(GhostWriteIgnored);
-                    return Outcome::Nothing;
+                    Outcome::Nothing
                 }
-                let done = self.store.apply(mutation);
-                match done.result {
-                    Ok(()) => Outcome::Done(done.rev),
-                    Err(refusal) => Outcome::Refused(refusal),
-                }
+                Author::Server => self.mutate(mutation, Ok(())),
+            },
+            Op::Seat { mutation, members } => {
+                self.mutate(mutation, self.guard(mutation, Some(members)))
             }
             Op::Void => {
                 sometimes!(EmptyCommandApplied);
@@ -299,6 +293,19 @@ impl State {
                 Outcome::Nothing
             }
             Op::Unseat { .. } => unreachable!("it may have several outcomes"),
+        }
+    }
+
+    /// Changes a file, unless a rule that guards `/ctl` is against it.
+    fn mutate(&mut self, mutation: &Mutation, allowed: Result<(), String>) -> Outcome {
+        if let Err(text) = allowed {
+            self.store.refuse(&text);
+            return Outcome::Guarded(text);
+        }
+        let done = self.store.apply(mutation);
+        match done.result {
+            Ok(()) => Outcome::Done(done.rev),
+            Err(refusal) => Outcome::Refused(refusal),
         }
     }
 
@@ -491,7 +498,7 @@ fn touches_slots(op: &Op) -> bool {
             mutation: Mutation::Set { path, .. } | Mutation::Del { path, .. },
             ..
         } => path.as_str().starts_with(guard::SLOTS),
-        Op::Claim { .. } | Op::Unseat { .. } => true,
+        Op::Seat { .. } | Op::Claim { .. } | Op::Unseat { .. } => true,
         Op::Mutate {
             mutation: Mutation::Nop,
             ..

@@ -2,6 +2,7 @@
 //! before. Each seat has one holder, and nobody holds two.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::Violation;
 use crate::core::consensus::Slot;
@@ -19,8 +20,11 @@ pub const SEATS: &str = "a seat has one holder, and nobody holds two";
 pub struct Configuration {
     /// By their first slots.
     known: BTreeMap<Slot, Epoch>,
-    /// Up to this slot, all are known.
+    /// Up to this slot, all are known, but for those that begin in `passed`.
     settled: Slot,
+    /// Slots that every node which got there went over in one turn: the configurations that begin
+    /// there were never to be seen.
+    passed: Vec<Range<Slot>>,
 }
 
 impl Configuration {
@@ -54,7 +58,7 @@ impl Configuration {
             match self.known.get(&epoch.start) {
                 Some(known) if known == epoch => {}
                 Some(known) => return broken(format!("{epoch:?}, elsewhere {known:?}")),
-                None if epoch.start <= self.settled => {
+                None if self.has_shown(epoch.start) => {
                     return broken(format!("{epoch:?}, of which others know nothing"));
                 }
                 None => {
@@ -70,8 +74,27 @@ impl Configuration {
             let known: Vec<_> = self.known.range(from..=last).collect();
             return broken(format!("{:?}, elsewhere {known:?}", state.epochs()));
         }
-        self.settled = self.settled.max(last);
+        let oldest = state.epochs().iter().next().map_or(first, |e| e.start);
+        self.note_shown(oldest, last);
         Ok(())
+    }
+
+    fn has_shown(&self, slot: Slot) -> bool {
+        slot <= self.settled && !self.passed.iter().any(|range| range.contains(&slot))
+    }
+
+    /// A node has shown all configurations from slot `from` to slot `to`.
+    fn note_shown(&mut self, from: Slot, to: Slot) {
+        if from > self.settled.next() {
+            self.passed.push(self.settled.next()..from);
+        }
+        let rests = |range: &Range<Slot>| {
+            let before = range.start..range.end.min(from);
+            let after = range.start.max(to.next())..range.end;
+            [before, after].into_iter().filter(|rest| !rest.is_empty())
+        };
+        self.passed = self.passed.iter().flat_map(rests).collect();
+        self.settled = self.settled.max(to);
     }
 }
 

@@ -188,6 +188,7 @@ impl Decisions {
                             revs += 1;
                             seats |= touches_seats(mutation);
                         }
+                        Op::Seat { .. } => (revs, seats) = (revs + 1, true),
                         Op::Claim { .. } => (claims, seats) = (claims + 1, true),
                         Op::Unseat { .. } => (claims, seats) = (claims + UNSEAT_REVS_MAX, true),
                         Op::Void | Op::Owners { .. } => {}

@@ -3,14 +3,15 @@
 //! between each other puts nobody out, nor does the word of one of them.
 //!
 //! Judged when a member proposes it, first and in each slot anew: what is on its way cannot be taken
-//! back when the one that was gone is heard again.
+//! back when the one that was gone is heard again. Who takes a slot over has to propose what it finds
+//! there, and judges nobody by that.
 //!
 //! And nobody is put into a seat who lags behind more than a newcomer may.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::core::consensus::Slot;
+use crate::core::consensus::{Ballot, Slot};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
 use crate::core::log::{Entry, Op, Run, Seq};
@@ -44,7 +45,9 @@ impl Evictions {
     pub fn said(&mut self, id: NodeId, message: &Message) -> Vec<Proposal> {
         let mut fresh = Vec::new();
         match message {
-            Message::Accept { entries, .. } => {
+            Message::Accept {
+                ballot, entries, ..
+            } if *ballot == Ballot::of_owner(id) => {
                 for (slot, entry) in entries {
                     let Entry::Batch(batch) = entry else { continue };
                     let own = batch.runs.iter().filter(|run| run.origin == id);

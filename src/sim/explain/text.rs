@@ -226,10 +226,11 @@ impl Account {
         before: Moment,
         op: &Op,
     ) -> fmt::Result {
-        let Op::Mutate {
+        let (Op::Mutate {
             mutation,
             author: Author::Client,
-        } = op
+        }
+        | Op::Seat { mutation, .. }) = op
         else {
             return Ok(());
         };

@@ -284,6 +284,10 @@ pub fn op(op: &Op, cast: &Cast<'_>) -> String {
             };
             format!("{}{who}", self::mutation(mutation))
         }
+        Op::Seat { mutation, members } => {
+            let members = cast.list(members);
+            format!("{} (harmless to {members})", self::mutation(mutation))
+        }
         Op::Void => "void".to_owned(),
         Op::Claim { file, rev } => format!("claim {file} rev {rev}"),
         Op::Owners { expect, owners } => {

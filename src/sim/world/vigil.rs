@@ -184,7 +184,8 @@ impl<M: Machine> World<M> {
         let most = state.alpha() / 2 + state.alpha();
         if view.applied.plus(most) < state.applied() {
             let detail = format!(
-                "p{pid} has applied {}, and gives the seat of {victim} to p{successor}, which has                  applied {}",
+                "p{pid} has applied {}, and gives the seat of {victim} to p{successor}, which has \
+                 applied {}",
                 state.applied(),
                 view.applied
             );

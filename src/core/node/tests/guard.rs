@@ -90,6 +90,37 @@ fn of_two_changes_of_the_members_at_once_the_second_one_waits() {
 }
 
 #[test]
+fn a_change_judged_by_members_that_have_changed_since_is_refused() {
+    let mut world = World::cluster(5, 5);
+    let (first, second) = (slot_of(&world, 4), slot_of(&world, 5));
+    let members = (1..=5).map(id).collect();
+    let removal = Request {
+        verb: Some(Verb::Del as i32),
+        ..set(&first, "", -1)
+    };
+    assert_eq!(world.ask(1, removal).error(), None);
+    world.run(Duration::from_secs(4));
+    let path = Path::parse(second.as_bytes()).expect("well formed");
+    // It was long on its way: the other change is in force by now.
+    let late = |members| Op::Seat {
+        mutation: Mutation::Del {
+            path: path.clone(),
+            rev: -1,
+        },
+        members,
+    };
+    world.command(2, late(members));
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.value(1, &second), Some(id(5).to_string()));
+    let told = world.value(1, "/ctl/err").expect("refusals are told");
+    assert!(told.contains("came first"), "{told}");
+    world.command(2, late(vec![id(1), id(2), id(3), id(5)]));
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.value(1, &second), None);
+    world.agree();
+}
+
+#[test]
 fn force_takes_a_slot_although_the_majority_is_lost_and_seats_no_stranger() {
     let mut world = World::cluster(3, 3);
     let alive = slot_of(&world, 2);

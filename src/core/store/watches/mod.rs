@@ -83,6 +83,16 @@ impl Watches {
         true
     }
 
+    /// The watches that want events before `rev`, in order of their ids; they leave.
+    pub fn take_before(&mut self, rev: Rev) -> Vec<WatchId> {
+        let late = self.watches.iter().filter(|(_, (_, from))| *from < rev);
+        let late: Vec<WatchId> = late.map(|(id, _)| *id).collect();
+        for id in &late {
+            self.remove(*id);
+        }
+        late
+    }
+
     /// The watches that an event answers, in order of their ids; they leave.
     pub fn wake(&mut self, event: &Event) -> Vec<WatchId> {
         let mut woken = Vec::new();

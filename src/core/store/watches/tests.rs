@@ -50,6 +50,18 @@ fn a_watch_waits_for_its_revision() {
 }
 
 #[test]
+fn those_that_want_what_is_forgotten_are_told_apart() {
+    let mut watches = Watches::new();
+    for (id, pattern, from) in [(1, "/a", 4), (2, "/?", 5), (3, "/**", 4)] {
+        watches.add(WatchId(id), glob(pattern), Rev(from));
+    }
+    assert_eq!(watches.take_before(Rev(4)), []);
+    assert_eq!(watches.take_before(Rev(5)), ids(&[1, 3]));
+    assert_eq!(watches.wake(&event(5, "/a")), ids(&[2]));
+    assert!(watches.is_empty());
+}
+
+#[test]
 fn no_ops_wake_those_who_wait_for_the_root() {
     let mut watches = Watches::new();
     for (id, pattern) in ["/", "/**", "/*", "/?"].iter().enumerate() {

@@ -75,6 +75,29 @@ fn a_configuration_that_others_do_not_know_is_found() {
 }
 
 #[test]
+fn a_configuration_that_came_and_went_in_one_turn_of_the_fastest_may_be_shown_by_others() {
+    let mut configuration = Configuration::default();
+    let mut fast = State::founded_by(id(1), 16, HISTORY);
+    assert_eq!(configuration.check(id(1), &fast), Ok(()));
+    seat(&mut fast, 1, &["0"]);
+    seat(&mut fast, 2, &["1"]);
+    let mut slow = fast.clone();
+    let mut other = fast.clone();
+    seat(&mut fast, 3, &["2"]);
+    for _ in 0..17 {
+        let slot = fast.applied().next();
+        fast.apply(slot, &Entry::Skip, |_, _| {});
+    }
+    assert_eq!(fast.epochs().iter().count(), 1, "it has only the last one");
+    assert_eq!(configuration.check(id(1), &fast), Ok(()));
+    assert_eq!(configuration.check(id(2), &slow), Ok(()), "it shows more");
+    seat(&mut slow, 3, &["2"]);
+    assert_eq!(configuration.check(id(2), &slow), Ok(()));
+    seat(&mut other, 4, &["2"]);
+    assert!(configuration.check(id(3), &other).is_err(), "other members");
+}
+
+#[test]
 fn a_process_with_two_seats_is_found_and_so_are_members_without_a_seat() {
     let mut state = State::founded_by(id(1), 16, HISTORY);
     assert_eq!(check_seats(id(1), &state), Ok(()));

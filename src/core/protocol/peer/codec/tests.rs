@@ -286,6 +286,10 @@ fn examples() -> Vec<Message> {
             id: member,
             successor: Some(NodeId([9; 10])),
         },
+        Op::Seat {
+            mutation: Mutation::Nop,
+            members: vec![member],
+        },
     ]);
     vec![
         Message::Accept {
@@ -409,6 +413,8 @@ fn op() -> impl Strategy<Value = Op> {
         }),
         (slot(), vec(member(), 0..5)).prop_map(|(expect, owners)| Op::Owners { expect, owners }),
         (member(), option::of(member())).prop_map(|(id, successor)| Op::Unseat { id, successor }),
+        (mutation(), vec(member(), 0..5))
+            .prop_map(|(mutation, members)| Op::Seat { mutation, members }),
     ]
 }
 

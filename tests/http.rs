@@ -300,57 +300,6 @@ fn pages_of_others_are_kept_out() {
 }
 
 #[test]
-fn each_metric_has_help_and_a_name_by_the_conventions() {
-    let node = Node::alone();
-    let before = value_of(&node, "doozer_commits_total");
-    for _ in 0..10 {
-        node.put("/x", "v");
-    }
-    assert_eq!(node.get("/api/v1/files/none").status, 404);
-    assert_eq!(
-        node.ask("PUT", "/api/v1/files/x?rev=1", &[], b"").status,
-        409
-    );
-    assert!(value_of(&node, "doozer_commits_total") >= before + 10.0);
-    assert!(value_of(&node, "doozer_rev") > 10.0);
-    assert!(value_of(&node, "doozer_requests_total") >= 10.0);
-    assert!(value_of(&node, "process_resident_memory_bytes") > 1e6);
-    assert_eq!(
-        value_of(
-            &node,
-            "doozer_requests_refused_total{code=\"REV_MISMATCH\"}"
-        ),
-        1.0
-    );
-    let text = node.get("/metrics").text();
-    assert!(text.ends_with("# EOF\n"), "{text}");
-    let is_plain = |c: char| c.is_ascii_lowercase() || c == '_';
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let (name, _) = line.split_once(['{', ' ']).expect("a name");
-        assert!(name.chars().all(is_plain), "{line}");
-        assert!(
-            name.starts_with("doozer_") || name.starts_with("process_"),
-            "{line}"
-        );
-        let family = name.trim_end_matches("_total");
-        assert!(text.contains(&format!("# HELP {family} ")), "{line}");
-        let is_counter = text.contains(&format!("# TYPE {family} counter"));
-        assert_eq!(is_counter, name.ends_with("_total"), "{line}");
-    }
-}
-
-fn value_of(node: &Node, name: &str) -> f64 {
-    let text = node.get("/metrics").text();
-    let line = text.lines().find(|line| {
-        line.strip_prefix(name)
-            .is_some_and(|rest| rest.starts_with(' '))
-    });
-    let line = line.unwrap_or_else(|| panic!("no {name} in {text}"));
-    let (_, value) = line.rsplit_once(' ').expect("a value");
-    value.parse().expect("a number")
-}
-
-#[test]
 fn any_node_serves_and_one_without_a_majority_says_so() {
     let port = free_port();
     let arguments = ["-request-timeout", "1", "-timeout", "60"];
@@ -373,7 +322,7 @@ fn any_node_serves_and_one_without_a_majority_says_so() {
     let count = |what: &str| who[what].as_array().map(Vec::len);
     assert_eq!((count("members"), count("standbys")), (Some(3), Some(1)));
     assert_eq!(who["vacancies"], json!([]));
-    let is_member = |node: &Node| value_of(node, "doozer_member") == 1.0;
+    let is_member = |node: &Node| node.metric("doozer_member") == 1.0;
     let begin = Instant::now();
     while nodes.iter().filter(|node| is_member(node)).count() < 3 {
         assert!(begin.elapsed() < PATIENCE);
@@ -394,7 +343,7 @@ fn any_node_serves_and_one_without_a_majority_says_so() {
             (status.health, status.processes.len()),
             (Health::Healthy, 4)
         );
-        assert_eq!(value_of(node, "doozer_majority_heard"), 1.0);
+        assert_eq!(node.metric("doozer_majority_heard"), 1.0);
         assert_eq!(
             node.get("/metrics")
                 .text()
@@ -418,7 +367,7 @@ fn any_node_serves_and_one_without_a_majority_says_so() {
     assert_eq!(copy.text(), "through the standby");
     let status = nodes[0].get("/api/v1/status");
     assert_eq!(status.status, 200);
-    assert_eq!(value_of(&nodes[0], "doozer_majority_heard"), 0.0);
+    assert_eq!(nodes[0].metric("doozer_majority_heard"), 0.0);
 }
 
 #[test]

@@ -27,10 +27,12 @@ pub(super) enum Caller {
 }
 
 /// What a request is for. Writes may go to another node, as standbys take none; reads and watches
-/// stay with this one.
+/// stay with this one. A client for watches belongs to the thread of those who watch: only tasks of that
+/// one ask for it and use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Purpose {
     Read,
+    Watch,
     Write,
 }
 

@@ -7,10 +7,6 @@ use tokio::task::JoinHandle;
 use crate::client::{Client, Error, Event};
 use crate::core::id::Rev;
 
-/// Revisions that are asked for at a time. A thread that has thousands of watchers to tell gets
-/// round to its questions only a few times a second, and has to get by with these until the next.
-const ASKED_MAX: u64 = 512;
-
 /// Every revision from one on.
 pub(super) struct Ahead {
     client: Client,
@@ -18,26 +14,32 @@ pub(super) struct Ahead {
     next: Rev,
     /// The last one that is wanted.
     last: Rev,
+    /// How many may be asked for at a time.
+    width: usize,
     /// Questions for the revisions from `next` on.
     asked: VecDeque<JoinHandle<Result<Event, Error>>>,
 }
 
 impl Ahead {
-    /// All revisions between these two; those that have not come are waited for.
-    pub(super) fn new(client: Client, first: Rev, last: Rev) -> Ahead {
+    /// All revisions from `first` to `last`, `width` of which are asked for at a time; those that have
+    /// not come are waited for.
+    pub(super) fn new(client: Client, first: Rev, last: Rev, width: usize) -> Ahead {
         Ahead {
             client,
             next: first,
             last,
+            width,
             asked: VecDeque::new(),
         }
     }
 
     /// The next event. Nothing after the last, or when the runtime ends.
     pub(super) async fn next(&mut self) -> Option<Result<Event, Error>> {
-        let wanted = (self.last.0 + 1).saturating_sub(self.next.0);
-        while (self.asked.len() as u64) < wanted.min(ASKED_MAX) {
+        while self.asked.len() < self.width {
             let rev = Rev(self.next.0 + self.asked.len() as u64);
+            if rev > self.last {
+                break;
+            }
             let client = self.client.clone();
             let asking = async move { client.wait("/**", rev).await };
             self.asked.push_back(tokio::spawn(asking));

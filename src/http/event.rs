@@ -1,4 +1,4 @@
-//! One event, as it is sent.
+//! Events, as they are sent.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -7,6 +7,10 @@ use super::files::put_value;
 use crate::client::{Change, Event};
 use crate::core::id::Rev;
 use crate::core::store::{Glob, Path};
+
+/// Bytes after which a group ends, and events that are looked at for one.
+const GROUP_BYTES: usize = 32 << 10;
+const GROUP_EVENTS_MAX: usize = 512;
 
 /// An event as all who watch are sent it, written once for all of them.
 pub(super) struct Told {
@@ -25,8 +29,41 @@ impl Told {
         }
     }
 
-    pub(super) fn is_of(&self, glob: &Glob) -> bool {
+    fn is_of(&self, glob: &Glob) -> bool {
         self.path.as_ref().is_some_and(|path| glob.matches(path))
+    }
+}
+
+/// Events that follow one another, as those who watch a pattern are sent them.
+#[derive(Clone)]
+pub(super) struct Group {
+    /// Those that match, in about [`GROUP_BYTES`] bytes and one more.
+    pub(super) text: Bytes,
+    /// How many these are.
+    pub(super) count: u64,
+    /// The revision after the last, whether that one matches or not.
+    pub(super) next: Rev,
+}
+
+impl Group {
+    /// As many of the events as go into one, the first of which is that of a revision.
+    pub(super) fn of<'a>(events: impl Iterator<Item = &'a Told>, first: Rev, glob: &Glob) -> Group {
+        let (mut text, mut count, mut next) = (Vec::new(), 0, first);
+        for event in events.take(GROUP_EVENTS_MAX) {
+            next = event.rev.next();
+            if event.is_of(glob) {
+                text.extend_from_slice(&event.text);
+                count += 1;
+            }
+            if text.len() > GROUP_BYTES {
+                break;
+            }
+        }
+        Group {
+            text: text.into(),
+            count,
+            next,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, put};
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use super::access::Access;
@@ -27,6 +28,8 @@ pub(super) struct App {
     pub(super) desk: Desk,
     /// What happens in the store, for all who watch.
     pub(super) shared_feed: Mutex<Weak<Feed>>,
+    /// The thread of those who watch.
+    pub(super) watching: Handle,
     pub(super) tally: Tally,
     pub(super) value_bytes_max: usize,
     names: Vec<String>,
@@ -36,6 +39,7 @@ impl App {
     pub(super) fn new(
         access: Access,
         desk: Desk,
+        watching: Handle,
         names: Vec<String>,
         value_bytes_max: usize,
     ) -> App {
@@ -43,6 +47,7 @@ impl App {
             access,
             desk,
             shared_feed: Mutex::default(),
+            watching,
             tally: Tally::default(),
             value_bytes_max,
             names,
@@ -156,7 +161,25 @@ fn is_known(host: &str, names: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn the_description_has_every_route_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let mut described = BTreeSet::new();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for method in methods.as_object().unwrap().keys() {
+                if method != "parameters" {
+                    described.insert((method.to_uppercase(), path.clone()));
+                }
+            }
+        }
+        let routes = table().into_iter();
+        let routes = routes.map(|(method, path, _)| (method.to_string(), path.replace("{*", "{")));
+        assert_eq!(routes.collect::<BTreeSet<_>>(), described);
+    }
 
     #[test]
     fn only_names_that_the_machine_is_known_by_will_do() {

@@ -1,5 +1,6 @@
 //! The address, the thread, and the connections.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
@@ -129,25 +131,24 @@ impl Web {
         self.addr
     }
 
-    /// Serves from a thread of its own for as long as the process lives.
+    /// Serves for as long as the process lives, from two threads of its own: one for requests and
+    /// connections, and one that follows what happens for those who watch. With thousands of these
+    /// the former is busy with their connections, and the latter must not fall behind.
     ///
     /// # Errors
     ///
     /// [`WebError::Thread`].
     pub fn start(self, desk: Desk) -> Result<(), WebError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(WebError::Thread)?;
+        let (serving, watching) = (runtime()?, runtime()?);
+        let handle = watching.handle().clone();
         let addr = self.addr;
-        let serve = move || runtime.block_on(self.serve(desk));
-        let thread = std::thread::Builder::new().name("http".into());
-        thread.spawn(serve).map_err(WebError::Thread)?;
+        thread("http-watch", move || watching.block_on(pending()))?;
+        thread("http", move || serving.block_on(self.serve(desk, handle)))?;
         info!("web view at http://{addr}/");
         Ok(())
     }
 
-    async fn serve(self, desk: Desk) {
+    async fn serve(self, desk: Desk, watching: Handle) {
         let listener = match TcpListener::from_std(self.listener) {
             Ok(listener) => listener,
             Err(error) => return warn!("no web view: {error}"),
@@ -159,7 +160,8 @@ impl Web {
             options.ro_secret,
             options.request_timeout,
         );
-        let app = App::new(access, desk, options.names, options.value_bytes_max);
+        let names = options.names;
+        let app = App::new(access, desk, watching, names, options.value_bytes_max);
         let router = routes::router(Arc::new(app));
         let seats = Arc::new(Semaphore::new(options.connections_max));
         loop {
@@ -181,6 +183,16 @@ impl Web {
             }
         }
     }
+}
+
+fn runtime() -> Result<Runtime, WebError> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().map_err(WebError::Thread)
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), WebError> {
+    let thread = std::thread::Builder::new().name(name.into());
+    thread.spawn(run).map(drop).map_err(WebError::Thread)
 }
 
 async fn connection(stream: TcpStream, from: SocketAddr, router: Router) {

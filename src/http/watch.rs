@@ -18,14 +18,14 @@ use tracing::info;
 
 use super::access::{Caller, Purpose};
 use super::ahead::Ahead;
-use super::event::Told;
+use super::event::{Group, Told};
 use super::extract::Params;
 use super::failure::Failure;
 use super::feed::Taken;
 use super::reader::rev;
 use super::routes::App;
 use super::tally::Watcher;
-use crate::client::{Client, Error};
+use crate::client::Client;
 use crate::core::id::Rev;
 use crate::core::store::Glob;
 
@@ -36,10 +36,12 @@ const STILL_HERE: Duration = Duration::from_secs(10);
 /// it reads on before the connection ends, which takes longer.
 const STALL_MAX: Duration = Duration::from_secs(10);
 
-/// Chunks that wait for one watcher. Each is a group of events of about [`CHUNK_BYTES`] bytes and
-/// one more.
+/// Groups of events that wait for one watcher.
 const CHUNKS_MAX: usize = 2;
-const CHUNK_BYTES: usize = 32 << 10;
+
+/// Revisions of the past that are asked for at a time, for each of those who are behind. Values may have
+/// a mebibyte.
+const PAST_MAX: usize = 16;
 
 /// What may be watched.
 #[derive(Debug, Deserialize)]
@@ -73,15 +75,14 @@ pub(super) async fn watch(
     let (last, last_words) = mpsc::channel(1);
     let watching = Watching {
         _counted: app.tally.watcher(),
-        app,
+        app: Arc::clone(&app),
         caller,
-        client,
         glob,
         next,
         chunks,
         last,
     };
-    tokio::spawn(watching.run());
+    app.watching.spawn(watching.run());
     let body = Chunks {
         waiting,
         last_words,
@@ -108,7 +109,6 @@ fn from(asked: &Asked, headers: &HeaderMap) -> Result<Option<Rev>, Failure> {
 struct Watching {
     app: Arc<App>,
     caller: Caller,
-    client: Client,
     glob: Glob,
     /// The first revision that it has not been told of.
     next: Rev,
@@ -125,12 +125,12 @@ enum End {
     /// It takes nothing.
     Stalled,
     /// The node says why.
-    Failed(Error),
+    Failed(Failure),
 }
 
-impl From<Error> for End {
-    fn from(error: Error) -> End {
-        End::Failed(error)
+impl From<Failure> for End {
+    fn from(failure: Failure) -> End {
+        End::Failed(failure)
     }
 }
 
@@ -140,7 +140,7 @@ impl Watching {
         let Err(end) = self.tell_all().await;
         let failure = match end {
             End::Gone => return,
-            End::Failed(error) => Failure::of(error, self.caller),
+            End::Failed(failure) => failure,
             End::Stalled => {
                 self.app.tally.stalled();
                 let message = format!("a watcher that takes nothing for {STALL_MAX:?} is dropped");
@@ -160,18 +160,18 @@ impl Watching {
 
     async fn tell_all(&mut self) -> Result<Infallible, End> {
         self.tell_where().await?;
-        let mut feed = self.app.feed(&self.client).await?;
+        let caller = self.caller;
+        let client = self.app.access.client(caller, Purpose::Watch).await?;
+        let mut feed = self.app.feed(caller).await?;
         loop {
-            match timeout(STILL_HERE, feed.take(self.next)).await {
-                Ok(Taken::Events(events, next)) => {
-                    self.tell(&events).await?;
-                    self.next = next;
-                }
-                Ok(Taken::Forgotten(kept)) => self.catch_up(kept).await?,
+            match timeout(STILL_HERE, feed.take(&self.glob, self.next)).await {
+                Ok(Taken::Events(group)) => self.tell(group).await?,
+                Ok(Taken::Forgotten(kept)) => self.catch_up(&client, kept).await?,
                 Ok(Taken::Ended) => {
                     // The node says what is wrong with it, or is another one by now.
-                    self.client.rev().await?;
-                    feed = self.app.feed(&self.client).await?;
+                    let rev = client.rev().await;
+                    rev.map_err(|error| Failure::of(error, caller))?;
+                    feed = self.app.feed(caller).await?;
                 }
                 Err(_) => self.tell_where().await?,
             }
@@ -179,36 +179,34 @@ impl Watching {
     }
 
     /// Asks the node itself for what was before a revision.
-    async fn catch_up(&mut self, end: Rev) -> Result<(), End> {
-        let mut events = Ahead::new(self.client.clone(), self.next, Rev(end.0 - 1));
-        let mut group = Vec::new();
+    async fn catch_up(&mut self, client: &Client, end: Rev) -> Result<(), End> {
+        let last = Rev(end.0 - 1);
+        let mut events = Ahead::new(client.clone(), self.next, last, PAST_MAX);
+        let mut waiting = Vec::new();
         while let Some(event) = events.next().await {
-            let told = Told::of(&event?);
-            let next = told.rev.next();
-            group.push(Arc::new(told));
-            if !events.is_there() || next == end {
-                self.tell(&group).await?;
-                group.clear();
-                self.next = next;
+            let event = event.map_err(|error| Failure::of(error, self.caller))?;
+            waiting.push(Told::of(&event));
+            if events.is_there() && waiting.len() < PAST_MAX {
+                continue;
+            }
+            while let Some(first) = waiting.first() {
+                let group = Group::of(waiting.iter(), first.rev, &self.glob);
+                waiting.retain(|event| event.rev >= group.next);
+                self.tell(group).await?;
             }
         }
         Ok(())
     }
 
-    async fn tell(&self, events: &[Arc<Told>]) -> Result<(), End> {
-        let (mut text, mut told) = (Vec::new(), 0);
-        for event in events.iter().filter(|event| event.is_of(&self.glob)) {
-            text.extend_from_slice(&event.text);
-            told += 1;
-            if text.len() > CHUNK_BYTES {
-                self.send(std::mem::take(&mut text)).await?;
-            }
-        }
-        self.app.tally.events(told);
-        match text.is_empty() {
+    async fn tell(&mut self, group: Group) -> Result<(), End> {
+        self.next = group.next;
+        match group.text.is_empty() {
             true if self.chunks.is_closed() => Err(End::Gone),
             true => Ok(()),
-            false => self.send(text).await,
+            false => {
+                self.app.tally.events(group.count);
+                self.send(group.text).await
+            }
         }
     }
 
@@ -218,8 +216,8 @@ impl Watching {
         self.send(text.into()).await
     }
 
-    async fn send(&self, text: Vec<u8>) -> Result<(), End> {
-        match timeout(STALL_MAX, self.chunks.send(text.into())).await {
+    async fn send(&self, text: Bytes) -> Result<(), End> {
+        match timeout(STALL_MAX, self.chunks.send(text)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => Err(End::Stalled),

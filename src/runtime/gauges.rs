@@ -78,12 +78,12 @@ impl Traffic {
     }
 
     /// Counts bytes that a peer has sent.
-    pub(super) fn from_peer(&self, bytes: usize) {
+    pub(super) fn peer_in(&self, bytes: usize) {
         add(&self.peer_bytes_in, bytes);
     }
 
     /// Counts bytes that a peer is sent.
-    pub(super) fn to_peer(&self, bytes: usize) {
+    pub(super) fn peer_out(&self, bytes: usize) {
         add(&self.peer_bytes_out, bytes);
     }
 

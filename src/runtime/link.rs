@@ -335,7 +335,7 @@ async fn write(
     while !link.is_forgotten.get() {
         link.outbox.borrow_mut().drain_into(&mut batch);
         if batch.has_remaining() {
-            traffic.to_peer(batch.remaining());
+            traffic.peer_out(batch.remaining());
             // A deadline for each bit of progress: a large batch may take its time.
             while batch.has_remaining() {
                 timeout(WRITE_MAX, writer.write_buf(&mut batch)).await??;

@@ -9,191 +9,24 @@
     reason = "starts real processes and talks to them"
 )]
 
-#[path = "processes/port.rs"]
-mod port;
+mod members;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use doozer::client::{Address, Client, Condition, Options, Uri};
+use doozer::client::Condition;
 use doozer::core::id::Rev;
-use port::free_port;
+use members::{Member, Place, client, cluster, free_port, refused, spawn};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-
-/// How long anything may take. Far more than it takes.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Clients that write at a time, each one request after the other.
 const WRITERS: usize = 8;
 
 /// How long they write before something is killed, and while it is dead.
 const LOAD: Duration = Duration::from_millis(700);
-
-/// A directory of this test run.
-struct Place(PathBuf);
-
-impl Place {
-    fn new() -> Place {
-        static GIVEN: AtomicU32 = AtomicU32::new(0);
-        let nth = GIVEN.fetch_add(1, Ordering::Relaxed);
-        let name = format!("durable-{}-{nth}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        std::fs::create_dir_all(&path).expect("it can be made");
-        Place(path)
-    }
-
-    fn dir(&self, name: &str) -> String {
-        let path = self.0.join(name);
-        path.to_str().expect("a name of ours").to_owned()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
-}
-
-/// A process with a data directory.
-struct Member {
-    addr: String,
-    dir: String,
-    log: PathBuf,
-    child: Child,
-    id: String,
-}
-
-impl Member {
-    /// Starts one for the first time.
-    async fn start(place: &Place, addr: &str, arguments: &[&str], before: &str) -> Member {
-        let dir = place.dir(addr);
-        let log = PathBuf::from(format!("{dir}.stderr"));
-        let mut all = vec!["-l", addr, "--data-dir", &dir];
-        all.extend(arguments);
-        let child = spawn(&all, before, &log);
-        let mut member = Member {
-            addr: addr.to_owned(),
-            child,
-            log,
-            id: String::new(),
-            dir: dir.clone(),
-        };
-        member.says("ready").await;
-        member.id = client(&[addr]).await.self_id().await.expect("it answers");
-        member
-    }
-
-    /// Starts it again with nothing but its directory.
-    fn again(&mut self) {
-        self.child = spawn(&["--data-dir", &self.dir], "", &self.log);
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().expect("it can be killed");
-        self.child.wait().expect("it can be waited for");
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).expect("it is written")
-    }
-
-    /// Waits until the log of this life has this in it.
-    async fn says(&self, part: &str) {
-        let begin = Instant::now();
-        while !self.log().contains(part) {
-            let log = self.log();
-            assert!(begin.elapsed() < PATIENCE, "{}: {part:?}: {log}", self.addr);
-            sleep(Duration::from_millis(5)).await;
-        }
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            eprintln!("--- {}\n{}", self.addr, self.log());
-        }
-    }
-}
-
-/// Runs `doozerd`, from a shell that says `before` first.
-fn spawn(arguments: &[&str], before: &str, log: &Path) -> Child {
-    let mut command = Command::new("sh");
-    for name in ["DOOZER_RWSECRET", "DOOZER_ROSECRET", "DOOZER_BOOT_URI"] {
-        command.env_remove(name);
-    }
-    command
-        .args(["-c", &format!("{before} exec \"$0\" \"$@\"")])
-        .arg(env!("CARGO_BIN_EXE_doozerd"))
-        .args(["-w", "false"])
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(File::create(log).expect("a file can be made"))
-        .spawn()
-        .expect("doozerd starts")
-}
-
-/// What a start says that is refused.
-fn refused(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_doozerd"))
-        .args(["-w", "false"])
-        .args(arguments)
-        .env_remove("DOOZER_BOOT_URI")
-        .stdin(Stdio::null())
-        .output()
-        .expect("doozerd can be run");
-    assert_eq!(output.status.code(), Some(1));
-    String::from_utf8(output.stderr).expect("it prints text")
-}
-
-async fn client(addrs: &[&str]) -> Client {
-    let addresses: Vec<Address> = addrs
-        .iter()
-        .map(|addr| addr.parse().expect("a well-formed address"))
-        .collect();
-    let uri = Uri::of(addresses);
-    let begin = Instant::now();
-    loop {
-        match Client::connect_with(&uri, None, Options::default()).await {
-            Ok(client) => return client,
-            Err(error) => assert!(begin.elapsed() < PATIENCE, "{error}"),
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Three members. The arguments are those of all, and what the shell of the last says first is
-/// `before`.
-async fn cluster(place: &Place, arguments: &[&str], before: &str) -> Vec<Member> {
-    let port = free_port();
-    let first = format!("127.0.0.1:{port}");
-    let mut members = vec![Member::start(place, &first, arguments, "").await];
-    let at_first = client(&[&first]).await;
-    for n in [1, 2] {
-        let file = format!("/ctl/cal/{n}");
-        let set = at_first.set(&file, "", Condition::MISSING).await;
-        set.expect("slots can be added");
-        let addr = format!("127.0.0.{}:{port}", n + 1);
-        let mut all = arguments.to_vec();
-        all.extend(["-a", &first]);
-        let before = if n == 2 { before } else { "" };
-        let member = Member::start(place, &addr, &all, before).await;
-        member.says(&format!("member in {file}")).await;
-        members.push(member);
-    }
-    members
-}
 
 /// Clients that write files of their own, each once.
 struct Load {
@@ -343,8 +176,7 @@ async fn a_directory_belongs_to_one_process_of_one_cluster_at_one_address() {
     let rev = rev.expect("it answers");
 
     // Stopped by a signal, it keeps its place.
-    kill_process(Pid::from_child(&member.child), Signal::TERM).expect("it lives");
-    assert!(member.child.wait().expect("it ends").success());
+    member.stop();
     let said = refused(&["--data-dir", &dir, "-c", "two"]);
     assert!(said.contains("of cluster \"one\""), "{said}");
     let moved = format!("127.0.0.2:{port}");
@@ -386,7 +218,7 @@ async fn a_directory_belongs_to_one_process_of_one_cluster_at_one_address() {
     std::fs::write(&log, bytes).expect("it can be written");
     let said = refused(&["--data-dir", &dir]);
     assert!(said.contains("log-0000000000000001, offset"), "{said}");
-    assert!(said.contains("move"), "{said}");
+    assert!(said.contains(&format!("doozerd repair {dir}")), "{said}");
 }
 
 #[tokio::test]
@@ -397,15 +229,7 @@ async fn a_member_that_cannot_write_stops_and_the_others_go_on() {
     let mut acknowledged = BTreeMap::new();
     let load = Load::start(&members, 0);
     let mut last = members.pop().expect("there are three");
-    let begin = Instant::now();
-    let code = loop {
-        if let Some(status) = last.child.try_wait().expect("it can be asked") {
-            break status.code();
-        }
-        assert!(begin.elapsed() < PATIENCE, "it goes on");
-        sleep(Duration::from_millis(20)).await;
-    };
-    assert_eq!(code, Some(3));
+    assert_eq!(last.code().await, Some(3));
     assert!(last.log().contains("cannot write to the data directory"));
     assert!(last.log().contains("File too large"), "{}", last.log());
     sleep(LOAD).await;

@@ -46,6 +46,7 @@ struct Case {
 }
 
 const READER: &[&str] = &["Authorization: Bearer ro"];
+const WRONG: &[&str] = &["Authorization: Bearer wrong"];
 const STRANGER: &[&str] = &["Origin: http://evil.example"];
 const BIG: &[u8] = &[0; 1025];
 
@@ -74,6 +75,8 @@ const fn ask(
 }
 
 const FILE: &str = "/api/v1/files/{path}";
+const ACCESS: &str = "/api/v1/access";
+const HISTORY: &str = "/api/v1/history";
 const STATUS: &str = "/api/v1/status";
 const MEMBERS: &str = "/api/v1/members";
 const OPENAPI: &str = "/api/v1/openapi.json";
@@ -98,6 +101,15 @@ const CASES: &[Case] = {
         get(Early, "/metrics", 503, "/metrics"),
         get(Open, OPENAPI, 200, OPENAPI),
         get(Closed, OPENAPI, 200, OPENAPI),
+        get(Open, ACCESS, 200, ACCESS),
+        get(Closed, ACCESS, 200, ACCESS),
+        ask(Closed, "GET", ACCESS, 200, ACCESS, READER, b""),
+        ask(Closed, "GET", ACCESS, 401, ACCESS, WRONG, b""),
+        ask(Open, "GET", ACCESS, 403, ACCESS, STRANGER, b""),
+        get(Open, HISTORY, 200, HISTORY),
+        get(Closed, HISTORY, 401, HISTORY),
+        ask(Open, "GET", HISTORY, 403, HISTORY, STRANGER, b""),
+        get(Early, HISTORY, 503, HISTORY),
         get(Open, STATUS, 200, STATUS),
         get(Cut, STATUS, 200, STATUS),
         ask(Closed, "GET", STATUS, 200, STATUS, READER, b""),
@@ -201,6 +213,12 @@ const CASES: &[Case] = {
             WALK,
             200,
             "/api/v1/walk?pattern=/**&values=true&limit=3",
+        ),
+        get(
+            Open,
+            WALK,
+            200,
+            "/api/v1/walk?pattern=/**&values=true&cut=2",
         ),
         get(Open, WALK, 400, "/api/v1/walk?pattern=a"),
         get(Closed, WALK, 401, "/api/v1/walk?pattern=/**"),

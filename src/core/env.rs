@@ -108,6 +108,11 @@ pub trait Env {
     /// This node must not go on: its state differs from its peers', or it was told so. The runtime
     /// says why, loudly, closes every connection and ends the process.
     fn halt(&mut self, reason: Halt);
+
+    /// How the log on disk is doing; nothing if there is none.
+    fn disk_pace(&self) -> Option<DiskPace> {
+        None
+    }
 }
 
 /// What operators ought to know.
@@ -235,9 +240,35 @@ pub enum Halt {
         /// What went wrong, and where.
         error: String,
     },
+    /// It has come back with what it remembered at an earlier time: it was started later than this
+    /// before, and has made promises then that it does not know of.
+    #[error(
+        "this process was started from an old copy of its data directory: the others know of its \
+         start {later}; it stops, as it must not break promises that are not in there; let it join \
+         again as a standby: doozerd repair DIR"
+    )]
+    Outdated {
+        /// How often it had been started before in a life that was later than this one.
+        later: u32,
+    },
     /// It was asked to end, and has done so.
     #[error("left the cluster")]
     Left,
+}
+
+/// How the log on disk is doing.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct DiskPace {
+    /// Times that records were made durable in this life.
+    pub syncs: u64,
+    /// Records that were, by these.
+    pub records: u64,
+    /// Bytes that they took.
+    pub bytes: u64,
+    /// Syncs a second, lately.
+    pub syncs_per_second: f64,
+    /// Records that a sync has made durable, in the mean, lately.
+    pub records_per_sync: f64,
 }
 
 /// The position of a record in the log on disk, from 1.

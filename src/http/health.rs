@@ -10,6 +10,7 @@ use serde_json::json;
 use super::access::Caller;
 use super::failure::Failure;
 use super::files::answer;
+use super::page;
 use super::routes::App;
 use crate::client;
 use crate::runtime::Measures;
@@ -55,12 +56,23 @@ fn unready(measures: &Measures) -> Option<&'static str> {
     }
 }
 
+/// What the caller may do.
+pub(super) async fn access(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> Result<Response, Failure> {
+    let (may_read, may_write) = app.access.rights(caller);
+    Ok(answer(&json!({ "read": may_read, "write": may_write })))
+}
+
 /// How the cluster is: what `doozer status --json` prints.
 pub(super) async fn status(
     State(app): State<Arc<App>>,
     caller: Caller,
 ) -> Result<Response, Failure> {
-    let status = serde_json::to_value(ask(&app, caller).await?);
+    let status = ask(&app, caller).await?;
+    page::learn(&app, &status);
+    let status = serde_json::to_value(status);
     let status = status.map_err(|error| Failure::unavailable(error.to_string()))?;
     Ok(answer(&status))
 }

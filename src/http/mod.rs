@@ -13,6 +13,7 @@
 //! * `files.rs`, `list.rs`: the files; `watch.rs`, with what all watchers share in `feed.rs`,
 //!   `ahead.rs` and `event.rs`.
 //! * `health.rs`, `metrics.rs`, `tally.rs`: the cluster and the process.
+//! * `past.rs`: what is retained of the past; `page/`: the page.
 
 mod access;
 mod ahead;
@@ -26,6 +27,8 @@ mod health;
 mod impatient;
 mod list;
 mod metrics;
+mod page;
+mod past;
 mod reader;
 mod routes;
 mod server;

@@ -16,8 +16,9 @@ use super::access::Access;
 use super::desk::Desk;
 use super::failure::Failure;
 use super::feed::Feed;
+use super::past::Past;
 use super::tally::Tally;
-use super::{files, health, list, metrics, watch};
+use super::{files, health, list, metrics, page, past, watch};
 
 /// What [`table`] has, in OpenAPI 3.1.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -31,6 +32,10 @@ pub(super) struct App {
     /// The thread of those who watch.
     pub(super) watching: Handle,
     pub(super) tally: Tally,
+    /// Which revision was the present when.
+    pub(super) past: Past,
+    /// Where the web views of the cluster were when that was last asked.
+    pub(super) webs: std::sync::Mutex<Vec<String>>,
     pub(super) value_bytes_max: usize,
     names: Vec<String>,
 }
@@ -49,13 +54,15 @@ impl App {
             shared_feed: Mutex::default(),
             watching,
             tally: Tally::default(),
+            past: Past::default(),
+            webs: std::sync::Mutex::default(),
             value_bytes_max,
             names,
         }
     }
 }
 
-/// What there is: methods, paths, handlers. `openapi.json` describes each, and a test sees to that.
+/// What there is but for the page: methods, paths, handlers. `openapi.json` describes each, and a test sees to that.
 fn table() -> Vec<(Method, &'static str, MethodRouter<Arc<App>>)> {
     let file = "/api/v1/files/{*path}";
     vec![
@@ -63,6 +70,7 @@ fn table() -> Vec<(Method, &'static str, MethodRouter<Arc<App>>)> {
         (Method::GET, "/readyz", get(health::readyz)),
         (Method::GET, "/metrics", get(metrics::metrics)),
         (Method::GET, "/api/v1/openapi.json", get(openapi)),
+        (Method::GET, "/api/v1/access", get(health::access)),
         (Method::GET, "/api/v1/status", get(health::status)),
         (Method::GET, "/api/v1/members", get(health::members)),
         (Method::GET, file, get(files::read)),
@@ -72,6 +80,7 @@ fn table() -> Vec<(Method, &'static str, MethodRouter<Arc<App>>)> {
         (Method::GET, "/api/v1/dir", get(list::dir)),
         (Method::GET, "/api/v1/walk", get(list::walk)),
         (Method::GET, "/api/v1/watch", get(watch::watch)),
+        (Method::GET, "/api/v1/history", get(past::history)),
     ]
 }
 
@@ -82,6 +91,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .fold(Router::new(), |router, (_, path, handler)| {
             router.route(path, handler)
         })
+        .merge(page::routes())
         .fallback(nothing)
         .method_not_allowed_fallback(not_so)
         .layer(from_fn_with_state(Arc::clone(&app), guard))
@@ -105,14 +115,30 @@ async fn not_so() -> Failure {
     Failure::new(status, "METHOD_NOT_ALLOWED", message)
 }
 
+/// What pages of any origin may ask: it says nothing of files, and lets the page of a member that is
+/// gone find another one.
+const PUBLIC: [&str; 2] = ["/healthz", "/readyz"];
+
 /// Keeps pages of other origins out, and tells browsers to trust nothing more than they have to.
 async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let mut response = match check_origin(&app, request.headers()) {
+    let is_public = PUBLIC.contains(&request.uri().path());
+    let checked = match is_public {
+        true => Ok(()),
+        false => check_origin(&app, request.headers()),
+    };
+    let mut response = match checked {
         Ok(()) => next.run(request).await,
         Err(failure) => failure.into_response(),
     };
     app.tally.answer(response.status().as_u16());
     let headers = response.headers_mut();
+    if is_public {
+        let any = HeaderValue::from_static("*");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+    } else {
+        let policy = HeaderValue::from_static("same-origin");
+        headers.insert("cross-origin-resource-policy", policy);
+    }
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),

@@ -99,6 +99,11 @@ enum TurnedAway {
     Lineage { theirs: Lineage, ours: Lineage },
     #[error("it looks for its cluster, and so does this process")]
     Homeless,
+    #[error(
+        "{id} is in its start {is}, and was in start {was} before: it was started from an old copy of \
+         its data directory; there, let it join again as a standby: doozerd repair DIR"
+    )]
+    Outdated { id: NodeId, is: u32, was: u32 },
 }
 
 impl TurnedAway {
@@ -115,6 +120,11 @@ impl TurnedAway {
                 ours: *ours,
             },
             Refusal::Homeless => TurnedAway::Homeless,
+            Refusal::Outdated { boot } => TurnedAway::Outdated {
+                id: hello.id,
+                is: hello.boot,
+                was: *boot,
+            },
         }
     }
 }
@@ -138,7 +148,12 @@ async fn greet(
     let verdict = if shared.callers.get() >= CALLERS_MAX {
         Answer::Refused(Refusal::Busy)
     } else {
-        shared.judge(&hello)
+        // Who keeps nothing has one life, and the log tells nothing of others.
+        let told = match hello.boot {
+            0 => 0,
+            _ => shared.told_life(hello.id).await,
+        };
+        shared.judge(&hello, told)
     };
     if matches!(verdict, Answer::Welcome(_)) {
         shared.shares(hello.lineage);

@@ -12,6 +12,7 @@ use super::shared::Shared;
 use super::world::World;
 use crate::core::durable::Checkpoint;
 use crate::core::env::{Env, Halt, Input, Time};
+use crate::core::id::NodeId;
 use crate::core::node::Node;
 
 /// What the driver drives. A seam for tests of the runtime alone, and for who watches a node.
@@ -25,6 +26,10 @@ pub(crate) trait Machine: 'static {
     /// How the node is, for those who watch over it; nothing if it is none.
     fn inside(&self, _now: Time) -> Option<Inside> {
         None
+    }
+    /// The latest life of a process that it has seen any command of.
+    fn told_life(&self, _id: NodeId) -> u32 {
+        0
     }
     /// How often the machine has got its state other than by handling inputs.
     fn installs(&self) -> u64 {
@@ -59,6 +64,10 @@ impl Machine for Node {
             is_ready: self.is_ready(),
             is_member: self.is_member(),
         })
+    }
+
+    fn told_life(&self, id: NodeId) -> u32 {
+        Node::told_life(self, id)
     }
 
     fn installs(&self) -> u64 {
@@ -174,6 +183,9 @@ impl<N: Net, M: Machine> Driver<N, M> {
     }
 
     fn tell_the_curious(&self) {
+        for (id, wondering) in self.shared.wondering.take() {
+            let _ = wondering.send(self.machine.told_life(id));
+        }
         for curious in self.shared.curious.take() {
             if let Some(inside) = self.machine.inside(self.world.now()) {
                 // Who has gone does not want to know.

@@ -117,6 +117,9 @@ pub(super) async fn dial<N: Net>(
     if let (Some(theirs), Some(ours)) = (theirs, shared.lineage()) {
         return Err(DialError::Lineage { theirs, ours });
     }
+    if let Answer::Refused(Refusal::Outdated { boot }) = answer {
+        shared.is_outdated(boot);
+    }
     match answer {
         Answer::Welcome(welcome) if welcome.cluster == *ours => Ok(Connection {
             reader,

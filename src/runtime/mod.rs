@@ -23,6 +23,7 @@ mod greet;
 mod inbox;
 mod journal;
 mod link;
+mod lives;
 mod net;
 mod outbox;
 mod server;

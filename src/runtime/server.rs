@@ -244,7 +244,10 @@ impl Server {
                 Err(_) => Ok(()),
             },
         };
-        if !matches!(ended, Err(Halt::Diverged { .. } | Halt::Disk { .. })) {
+        if !matches!(
+            ended,
+            Err(Halt::Diverged { .. } | Halt::Disk { .. } | Halt::Outdated { .. })
+        ) {
             self.say_goodbye().await;
         }
         // Whoever starts anew in this thread needs the address.

@@ -14,11 +14,12 @@ use tokio::time::Instant;
 use super::gauges::{Inside, Traffic};
 use super::inbox::Inbox;
 use super::link::Links;
+use super::lives::{Life, Lives};
 use super::session::Sessions;
 use super::signal::Milestone;
 use crate::core::id::{Lineage, NodeId};
 use crate::core::limits::Limits;
-use crate::core::protocol::peer::handshake::{Answer, Hello, Welcome};
+use crate::core::protocol::peer::handshake::{Answer, Hello, Refusal, Welcome};
 
 /// What all tasks of one process share.
 pub(super) struct Shared {
@@ -26,8 +27,12 @@ pub(super) struct Shared {
     pub(super) me: Welcome,
     /// Which cluster of the name it belongs to, once it knows. Never changes then.
     lineage: Cell<Option<Lineage>>,
-    /// How often this identity has been started before.
-    pub(super) boot: u32,
+    /// Which life of its identity this is.
+    life: Life,
+    /// Those of the others.
+    lives: RefCell<Lives>,
+    /// A later life of this identity, once another process has told of one.
+    pub(super) later_life: Cell<Option<u32>>,
     /// What a peer must know to be let in.
     pub(super) secret: Vec<u8>,
     /// Bounds on clients.
@@ -48,6 +53,8 @@ pub(super) struct Shared {
     pub(super) traffic: Traffic,
     /// Who wants to be told about the node after its next turn.
     pub(super) curious: RefCell<Vec<oneshot::Sender<Inside>>>,
+    /// Who wants to know what the log tells of the latest life of a process.
+    pub(super) wondering: RefCell<Vec<(NodeId, oneshot::Sender<u32>)>>,
     /// The node can serve clients.
     pub(super) ready: Milestone,
     /// The process is about to end.
@@ -61,6 +68,9 @@ pub(super) struct Shared {
 /// The stream of random values for delays; the node has stream 0 of the same seed.
 const JITTER_STREAM: u64 = 1;
 
+/// The stream of the number that tells this life from others.
+const LIFE_STREAM: u64 = 2;
+
 impl Shared {
     pub(super) fn new(
         me: Welcome,
@@ -70,11 +80,16 @@ impl Shared {
         entropy: u64,
     ) -> Shared {
         let mut jitter = ChaCha8Rng::seed_from_u64(entropy);
+        let mut life = jitter.clone();
         jitter.set_stream(JITTER_STREAM);
+        life.set_stream(LIFE_STREAM);
+        let token = life.next_u64();
         Shared {
             lineage: Cell::new(me.lineage),
             me,
-            boot,
+            life: Life { boot, token },
+            lives: RefCell::default(),
+            later_life: Cell::new(None),
             secret,
             limits,
             inbox: Inbox::default(),
@@ -85,6 +100,7 @@ impl Shared {
             unfinished: Cell::new(0),
             traffic: Traffic::default(),
             curious: RefCell::default(),
+            wondering: RefCell::default(),
             ready: Milestone::default(),
             stopping: Milestone::default(),
             turned_away_lines: RefCell::default(),
@@ -99,20 +115,50 @@ impl Shared {
             cluster: self.me.cluster.clone(),
             id: self.me.id,
             addr: self.me.addr.clone(),
-            boot: self.boot,
+            boot: self.life.boot,
+            life: self.life.token,
             secret: self.secret.clone(),
             expect,
             lineage: self.lineage.get(),
         }
     }
 
-    /// What this process says to whoever dials it.
-    pub(super) fn judge(&self, hello: &Hello) -> Answer {
+    /// What this process says to whoever dials it; `told` is the latest life of the dialer that the
+    /// log tells of.
+    pub(super) fn judge(&self, hello: &Hello, told: u32) -> Answer {
         let me = Welcome {
             lineage: self.lineage.get(),
             ..self.me.clone()
         };
-        me.judge(&self.secret, hello)
+        let life = Life {
+            boot: hello.boot,
+            token: hello.life,
+        };
+        let answer = me.judge(&self.secret, hello);
+        let later = match &answer {
+            Answer::Refused(Refusal::Yourself) => {
+                let is_copy = life != self.life && life.boot <= self.life.boot;
+                is_copy.then_some(self.life.boot)
+            }
+            Answer::Welcome(_) => self.lives.borrow_mut().meet(hello.id, life, told).err(),
+            Answer::Refused(_) => None,
+        };
+        later.map_or(answer, |boot| Answer::Refused(Refusal::Outdated { boot }))
+    }
+
+    /// The latest life of a process that the log tells of.
+    pub(super) async fn told_life(&self, id: NodeId) -> u32 {
+        let (wondering, told) = oneshot::channel();
+        self.wondering.borrow_mut().push((id, wondering));
+        self.inbox.nudge();
+        // Where the node has ended, so does this process.
+        told.await.unwrap_or_default()
+    }
+
+    /// This process has heard that it has lived later.
+    pub(super) fn is_outdated(&self, boot: u32) {
+        self.later_life.set(Some(boot));
+        self.inbox.nudge();
     }
 
     /// Which cluster this process belongs to.

@@ -13,7 +13,7 @@ use tracing::{debug, error, info, warn};
 
 use super::driver::Machine;
 use super::durable::Data;
-use super::journal::Journal;
+use super::journal::WrittenJournal;
 use super::link::{Link, Links};
 use super::net::Net;
 use super::outbox::COPIED_BYTES_MAX;
@@ -33,7 +33,7 @@ pub(super) struct World<N> {
     epoch: Instant,
     now: Time,
     rng: ChaCha8Rng,
-    journal: Journal<Outgoing>,
+    journal: WrittenJournal<Outgoing>,
     /// Messages of the node to itself.
     loopback: VecDeque<Message>,
     wake_at: Time,
@@ -56,7 +56,7 @@ impl<N: Net> World<N> {
             epoch: Instant::now(),
             now: Time::default() + BEGINNING,
             rng: ChaCha8Rng::seed_from_u64(entropy),
-            journal: data.map_or_else(Journal::in_memory, Journal::on_disk),
+            journal: WrittenJournal::new(data),
             loopback: VecDeque::new(),
             wake_at: Time::NEVER,
             halted: None,
@@ -101,8 +101,12 @@ impl<N: Net> World<N> {
             .write(machine.installs(), || machine.checkpoint());
     }
 
-    /// Takes note of what has become durable. The node halts if something went wrong.
+    /// Takes note of what has become durable, and of what others have said of this process. The node
+    /// halts if something went wrong.
     pub(super) fn look(&mut self) {
+        if let Some(later) = self.shared.later_life.take() {
+            self.halt(Halt::Outdated { later });
+        }
         match self.journal.look() {
             Ok(()) => self.release(),
             Err(error) => self.halt(Halt::Disk { error }),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::check::Violation;
 use super::client::{Role, Writer};
-use super::disk::Manner;
+use super::disk::{Fate, Manner};
 use super::params::{NetParams, Params, micros};
 use super::run::form;
 use super::setup::Setup;
@@ -74,7 +74,7 @@ pub fn measure(seed: u64, members: usize, trouble: Trouble) -> Result<Figures, V
     advance(&mut world, WATCHED)?;
     let until = world.now;
     match trouble {
-        Trouble::Dies | Trouble::Vanishes => world.crash(victim),
+        Trouble::Dies | Trouble::Vanishes => world.crash(victim, Fate::Gone),
         Trouble::Slow => world.processes[victim].slow = SLOW,
         Trouble::Pauses => world.processes[victim].paused_until = Time::NEVER,
     }

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use crate::core::consensus::Slot;
+use crate::core::durable::Checkpoint;
 use crate::core::env::{Env, Input};
 use crate::core::id::{NodeId, Rev};
 use crate::core::node::{Config, Node};
@@ -42,6 +43,16 @@ pub trait Machine: Sized {
     /// The content of a file in the state that is applied here. `None` where there is no such file,
     /// or the machine does not show it.
     fn file(&self, path: &str) -> Option<Bytes>;
+
+    /// How often it has got its state other than by handling inputs.
+    fn installs(&self) -> u64 {
+        0
+    }
+
+    /// All that it must not forget; `None` where the machine keeps nothing.
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        None
+    }
 
     /// The membership slots, by number, and who holds each. Empty where the machine does not show
     /// it.
@@ -89,6 +100,14 @@ impl Machine for Node {
 
     fn node(&self) -> Option<&Node> {
         Some(self)
+    }
+
+    fn installs(&self) -> u64 {
+        Node::installs(self)
+    }
+
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        Node::checkpoint(self)
     }
 
     fn member_sets(&self) -> Vec<Vec<NodeId>> {

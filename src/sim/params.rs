@@ -34,6 +34,9 @@ const UNSENT_HARD: usize = 256 << 20;
 /// Bound on the open requests of one connection there.
 const REQUESTS_OPEN: usize = 16_384;
 
+/// Bytes of log after which a snapshot is written: as much as a long run writes.
+const LOG_BYTES: u64 = 256 << 10;
+
 /// What one run is made of, apart from its clients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -67,6 +70,8 @@ pub struct Params {
     /// The disks.
     #[serde(with = "sync", rename = "sync")]
     pub disk: Manner,
+    /// Bytes of log after which a process with a disk writes a snapshot.
+    pub log_bytes: u64,
     /// Largest deviation of a clock's pace, in millionths.
     #[serde(with = "rate", rename = "drift")]
     pub drift_ppm: u32,
@@ -157,6 +162,7 @@ impl Default for Params {
             group: micros(0),
             compute: micros(10),
             disk: Manner::AtOnce,
+            log_bytes: LOG_BYTES,
             drift_ppm: 0,
             clock_offsets: false,
             unsent_soft: UNSENT_SOFT,
@@ -216,10 +222,13 @@ impl Params {
             net,
             group: micros(*dice.pick(&[0, 0, 10, 100, 500])),
             compute: micros(dice.between(2, 40)),
-            disk: match dice.below(4) {
-                0 => Manner::Syncs(micros(dice.magnitude(50, 4_000))),
+            disk: match dice.below(5) {
+                0 | 1 => Manner::Syncs(micros(dice.magnitude(50, 4_000))),
                 _ => Manner::AtOnce,
             },
+            log_bytes: *chance
+                .dice(What::Swarm, 6)
+                .pick(&[1, 300, 3_000, 30_000, LOG_BYTES]),
             drift_ppm: *dice.pick(&[0, 0, 100, 10_000, 200_000]),
             clock_offsets: dice.hit(600_000),
             unsent_soft: *dice.pick(&[1, 1_000, UNSENT_SOFT]),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::chance::{Chance, Dice, What};
 use super::clock::Clock;
-use super::disk::Disk;
+use super::disk::Storage;
 use super::fault::{Doom, Farewell};
 use super::machine::Machine;
 use super::params::Params;
@@ -51,12 +51,16 @@ pub struct Process<M> {
     pub wake: Time,
     /// The earliest timer event in the queue, in simulated time.
     pub timer: Time,
-    /// Its disk, and the messages that wait for it.
-    pub disk: Disk<Outgoing>,
+    /// What it writes, and the messages that wait for that.
+    pub storage: Storage<Outgoing>,
     /// What it wrote in its latest turn, until the checkers have seen it.
     pub records: Vec<(RecordId, Record)>,
-    /// What a sync that has ended covers, until the process takes notice.
-    pub synced: Option<RecordId>,
+    /// Whether something was written since the process has looked.
+    pub has_news: bool,
+    /// How soon it is started again when it has stopped because of its disk, in microseconds.
+    pub back_after_failure_us: u64,
+    /// The life before this one, if it is one of the same identity.
+    pub former: Option<Pid>,
     /// Where other processes can be reached.
     pub book: BTreeMap<NodeId, HostId>,
     /// Hosts that it was told to attach to.
@@ -130,9 +134,11 @@ impl<M: Machine> Process<M> {
             slow: 1,
             wake: Time::NEVER,
             timer: Time::NEVER,
-            disk: Disk::new(params.disk, chance.dice(What::Disk, who)),
+            storage: Storage::in_memory(),
             records: Vec::new(),
-            synced: None,
+            has_news: false,
+            back_after_failure_us: 0,
+            former: None,
             book: BTreeMap::new(),
             attach: Vec::new(),
             dialing: BTreeSet::new(),
@@ -160,7 +166,7 @@ impl<M: Machine> Process<M> {
             now: self.clock.show(now),
             id,
             dice: &mut self.node_dice,
-            disk: &mut self.disk,
+            storage: &mut self.storage,
             wake: &mut self.wake,
             loopback: VecDeque::new(),
             effects,
@@ -204,7 +210,7 @@ struct Outlet<'a> {
     now: Time,
     id: NodeId,
     dice: &'a mut Dice,
-    disk: &'a mut Disk<Outgoing>,
+    storage: &'a mut Storage<Outgoing>,
     wake: &'a mut Time,
     loopback: VecDeque<Message>,
     effects: &'a mut Vec<Effect>,
@@ -225,7 +231,7 @@ impl Env for Outlet<'_> {
             to: to.to_vec(),
             message,
         };
-        let Some(mut outgoing) = self.disk.hold(outgoing, after) else {
+        let Some(mut outgoing) = self.storage.hold(outgoing, after) else {
             return;
         };
         if outgoing.to.contains(&self.id) {
@@ -247,10 +253,13 @@ impl Env for Outlet<'_> {
 
     fn record(&mut self, record: Record) -> RecordId {
         if matches!(record, Record::Decided { .. }) {
-            // Nothing waits for it, and here nobody comes back who would read it.
-            return self.disk.appended();
+            // Nothing waits for it, and without a disk nobody comes back who would read it.
+            return match self.storage.device() {
+                Some(_) => self.storage.append(&record),
+                None => self.storage.appended(),
+            };
         }
-        let id = self.disk.append(record.clone());
+        let id = self.storage.append(&record);
         self.records.push((id, record));
         id
     }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use doozer::core::limits::Limits;
@@ -22,6 +23,19 @@ use doozer::core::limits::Limits;
     max_term_width = 100
 )]
 pub struct Flags {
+    /// What to do with a data directory, once; without it, the flags say what to do
+    #[arg(value_enum, value_name = "COMMAND", requires = "dir")]
+    pub order: Option<Order>,
+
+    /// The data directory of the command
+    #[arg(value_name = "DIR", conflicts_with = "data_dir")]
+    dir: Option<PathBuf>,
+
+    /// Addresses of processes of the cluster, as with -a: of `join`, and of `repair` where the
+    /// directory does not know any
+    #[arg(value_name = "ADDR")]
+    addrs: Vec<String>,
+
     /// Address to listen on, for clients and other nodes. It has to be one that they can reach,
     /// unless --advertise gives another
     #[arg(
@@ -76,13 +90,18 @@ pub struct Flags {
 
     /// Keep what must not be forgotten in this directory, which is made if it is not there. Started
     /// again with it, the process comes back as who it was, with everything that was acknowledged,
-    /// and needs no -l, -a or -c. Without it, everything is in memory
+    /// and needs no -l, -a or -c. Alone with an empty directory, it asks on a terminal whether to
+    /// found or to join, and is refused elsewhere. Without it, everything is in memory
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
     /// The process of the data directory has another address from now on: that of -l and --advertise
     #[arg(long, requires = "data_dir")]
     pub moved: bool,
+
+    /// Let `repair` set aside what is not damaged
+    #[arg(long)]
+    pub force: bool,
 
     /// Bytes of log in the data directory after which it is replaced by a snapshot (K, M, G)
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes)]
@@ -163,6 +182,17 @@ pub struct Flags {
     pub given: Given,
 }
 
+/// What to do with a data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Order {
+    /// Found a cluster with an empty data directory, and serve
+    Init,
+    /// Join the cluster of the process at ADDR with an empty data directory, and serve
+    Join,
+    /// Set aside what a damaged data directory holds, join its cluster again as a standby, and serve
+    Repair,
+}
+
 /// Which flags were given that have a default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Given {
@@ -195,6 +225,12 @@ Examples:
   doozerd -l 10.0.0.1:8046 -c prod --data-dir /var/lib/doozer
       one that keeps what it promises on disk, and comes back after: doozerd --data-dir
       /var/lib/doozer
+  doozerd init /var/lib/doozer -l 10.0.0.1:8046 -c prod
+      the same, and refused where the directory was used before
+  doozerd join /var/lib/doozer 10.0.0.1:8046 -l 10.0.0.2:8046 -c prod
+      another one
+  doozerd repair /var/lib/doozer
+      one whose disk has lost something, as a standby under another id
 
 Environment:
   DOOZER_RWSECRET  secret that grants everything; the same for all processes of a cluster
@@ -212,13 +248,42 @@ impl Flags {
     pub fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Flags, clap::Error> {
         let matches = Flags::command().try_get_matches_from(with_two_dashes(args))?;
         let is_given = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
-        Ok(Flags {
-            given: Given {
-                listen: is_given("listen"),
-                cluster: is_given("cluster"),
-            },
-            ..Flags::from_arg_matches(&matches)?
-        })
+        let mut flags = Flags::from_arg_matches(&matches)?;
+        flags.given = Given {
+            listen: is_given("listen"),
+            cluster: is_given("cluster"),
+        };
+        if let Some(order) = flags.order {
+            flags.data_dir = flags.dir.take();
+            let addrs = std::mem::take(&mut flags.addrs);
+            flags.attach.extend(addrs);
+            flags.check_order(order)?;
+        }
+        Ok(flags)
+    }
+
+    /// What a command needs, and what makes no sense with it.
+    fn check_order(&self, order: Order) -> Result<(), clap::Error> {
+        let has_whom = !self.attach.is_empty();
+        let (kind, text) = match order {
+            Order::Init if has_whom => (
+                ErrorKind::ArgumentConflict,
+                "init founds a cluster and attaches to nobody; to attach: doozerd join DIR ADDR",
+            ),
+            Order::Join if !has_whom && self.boot.is_none() => (
+                ErrorKind::MissingRequiredArgument,
+                "join needs the address of a process of the cluster: doozerd join DIR ADDR",
+            ),
+            Order::Init | Order::Join | Order::Repair => return Ok(()),
+        };
+        Err(Flags::command().error(kind, text))
+    }
+
+    /// Whether nothing is said about whether to found or to join, or where to serve.
+    pub fn says_nothing_of_clusters(&self) -> bool {
+        let Given { listen, cluster } = self.given;
+        let has_whom = !self.attach.is_empty() || self.boot.is_some();
+        self.order.is_none() && !listen && !cluster && !has_whom && self.advertise.is_none()
     }
 }
 
@@ -331,10 +396,28 @@ mod tests {
     }
 
     #[test]
+    fn a_command_names_its_directory() {
+        let flags = parse("join -l h:1 /d 10.0.0.1:1 10.0.0.2:1 -a 10.0.0.3:1").unwrap();
+        assert_eq!(flags.order, Some(Order::Join));
+        assert_eq!(flags.data_dir.as_deref(), Some("/d".as_ref()));
+        assert_eq!(flags.attach, ["10.0.0.3:1", "10.0.0.1:1", "10.0.0.2:1"]);
+        assert!(!flags.says_nothing_of_clusters());
+        let flags = parse("init /d").unwrap();
+        assert_eq!(flags.order, Some(Order::Init));
+        assert!(!flags.says_nothing_of_clusters());
+        let flags = parse("--data-dir /d -w false").unwrap();
+        assert!(flags.order.is_none() && flags.says_nothing_of_clusters());
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         for line in [
             "-bogus",
             "stray",
+            "init",
+            "join d",
+            "init d 10.0.0.1:8046",
+            "init d --data-dir d",
             "-pulse 0",
             "-pulse -1",
             "-pulse x",

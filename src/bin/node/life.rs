@@ -13,9 +13,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use crate::data::{note_beginning, note_outdated};
 use crate::entropy;
 use crate::names::{NameService, Place, Process, Register};
 use crate::setup;
+use crate::words::Words;
 
 /// How long a cluster that was looked up may take to let this process serve. Who let it in may have
 /// died before it could tell of others.
@@ -37,11 +39,12 @@ enum End {
     Astray(String),
 }
 
-/// Serves until a signal asks to stop.
+/// Serves until a signal asks to stop. The words, if any, are finished once the process can serve.
 pub async fn serve(
     mut options: Options,
     names: Option<NameService>,
     web: Option<Web>,
+    mut words: Option<Words>,
 ) -> anyhow::Result<()> {
     let (desk, door) = Desk::new();
     let mut web = web.map(|web| (web, desk));
@@ -61,6 +64,7 @@ pub async fn serve(
             names.as_ref(),
             looks_up,
             (&mut web, &door),
+            &mut words,
             &mut signals,
         )
         .await?
@@ -91,6 +95,7 @@ async fn live(
     names: Option<&NameService>,
     looks_up: bool,
     (web, door): (&mut Option<(Web, Desk)>, &Door),
+    words: &mut Option<Words>,
     signals: &mut Signals,
 ) -> anyhow::Result<End> {
     let listening = Listening::<TokioNet>::on(options.listen).await?;
@@ -118,11 +123,13 @@ async fn live(
         };
         options = placed(options, place);
     }
+    note_beginning(&options)?;
     let is_founder = options.node.lineage().is_some();
     let register = names.map(|names| {
         let addr = me.addr.parse().expect("an address with a port");
         Register::new(names.clone(), me, addr, &options.node.rw_secret)
     });
+    let data = options.data.clone();
     let server = tokio::select! {
         biased; // a signal ends a start that takes long
         () = signals.any() => return Ok(End::Left),
@@ -130,6 +137,13 @@ async fn live(
     };
     if let Ok(server) = &server {
         door.open(bound, server.gauges());
+        if let Some(words) = words.take() {
+            let ready = server.ready();
+            tokio::task::spawn_local(async move {
+                ready.await;
+                words.done();
+            });
+        }
     }
     let ended = match server {
         Ok(server) if register.is_some() && !is_founder => {
@@ -150,6 +164,12 @@ async fn live(
         Ok(()) => Ok(End::Left),
         Err(ServeError::Halted(Halt::Evicted { members })) => Ok(End::PutOut(members)),
         Err(ServeError::Halted(Halt::Recovered { state })) => Ok(End::Recovered(state)),
+        Err(ServeError::Halted(halt @ Halt::Outdated { .. })) => {
+            if let Some(data) = &data {
+                note_outdated(data);
+            }
+            Err(ServeError::Halted(halt).into())
+        }
         Err(ServeError::Attach(error)) if names.is_some() => Ok(End::Astray(error.to_string())),
         Err(error) => Err(error.into()),
     }

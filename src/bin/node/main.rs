@@ -10,12 +10,15 @@
 )]
 
 mod data;
+mod dialogue;
 mod files;
 mod flags;
 mod life;
 mod names;
+mod repair;
 mod setup;
 mod web;
+mod words;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -30,6 +33,7 @@ use tracing_subscriber::EnvFilter;
 
 use flags::Flags;
 use setup::{Entropy, Secrets, options, secrets_warning};
+use words::Words;
 
 const CANNOT_START: u8 = 1;
 const BAD_FLAG: u8 = 2;
@@ -60,7 +64,7 @@ fn start_log(filter: &str) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(|| words::Log)
         // Where nobody reads the log any more, a report of that would end the process.
         .log_internal_errors(false)
         .init();
@@ -68,25 +72,30 @@ fn start_log(filter: &str) -> anyhow::Result<()> {
 }
 
 fn run(flags: &mut Flags) -> anyhow::Result<()> {
-    let (options, web_connections) = prepare(flags)?;
+    let (mut options, web_connections) = prepare(flags)?;
     let names = setup::name_service(flags, &options)?;
     let web = web::options(flags, &options, web_connections)?;
     let web = web.map(Web::on).transpose()?.flatten();
+    if let Some(web) = &web {
+        options.node.web = web::reached_at(web.addr(), &options);
+    }
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
-    runtime.block_on(life::serve(options, names, web))
+    let words = flags.order.map(Words::begin);
+    runtime.block_on(life::serve(options, names, web, words))
 }
 
 /// What to start with, and how many connections there may be to the web view.
 fn prepare(flags: &mut Flags) -> anyhow::Result<(Options, usize)> {
-    let taken = data::take(flags)?;
+    let entropy = entropy()?;
+    let taken = data::take(flags, entropy.node_id())?;
     let secrets = Secrets {
         rw: variable("DOOZER_RWSECRET"),
         ro: variable("DOOZER_ROSECRET"),
     };
     let warning = secrets_warning(&secrets);
-    let mut options = options(flags, secrets, hostname(), &entropy()?)?;
+    let mut options = options(flags, secrets, hostname(), &entropy)?;
     if let Some(taken) = taken {
         options = taken.complete(flags, options)?;
     }

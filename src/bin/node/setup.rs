@@ -130,6 +130,13 @@ pub struct Entropy {
     pub seed: u64,
 }
 
+impl Entropy {
+    /// The id.
+    pub fn node_id(&self) -> NodeId {
+        NodeId::from_random(self.id[0], self.id[1])
+    }
+}
+
 /// Bytes of a request besides path and value.
 const FRAME_OVERHEAD_BYTES: usize = 64;
 
@@ -140,7 +147,7 @@ pub fn anew(options: Options, members: Vec<String>, entropy: &Entropy) -> Option
     attach.dedup();
     Options {
         node: Config {
-            id: NodeId::from_random(entropy.id[0], entropy.id[1]),
+            id: entropy.node_id(),
             boot: 0,
             start: Start::Join,
             ..options.node
@@ -224,9 +231,10 @@ pub fn options(
     };
     Ok(Options {
         node: Config {
-            id: NodeId::from_random(entropy.id[0], entropy.id[1]),
+            id: entropy.node_id(),
             boot: 0,
             addr: listen.to_string(),
+            web: String::new(),
             hostname,
             version: env!("CARGO_PKG_VERSION").into(),
             start,

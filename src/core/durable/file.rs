@@ -17,7 +17,7 @@ pub const FORMAT: u32 = 1;
 pub const HEAD_BYTES: usize = 52;
 
 /// Bytes of a frame before what it holds.
-const FRAME_HEAD_BYTES: usize = 17;
+pub(super) const FRAME_HEAD_BYTES: usize = 17;
 
 /// What each frame begins with: a frame is looked for behind a damaged one.
 const FRAME_MARK: [u8; 4] = [0xd0, 0x02, 0xe4, 0xf7];

@@ -4,8 +4,10 @@ use std::fmt::Write;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::FORMAT;
 use crate::core::id::NodeId;
+
+/// The version of the text. What is newer is refused.
+const FORMAT: u32 = 2;
 
 /// Who a data directory belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,24 @@ pub struct Identity {
     pub listen: String,
     /// The address that others reach it at, if that is another.
     pub advertise: Option<String>,
+    /// Addresses of other processes of the cluster, through which it can be joined.
+    pub through: Vec<String>,
+    /// What the directory is good for.
+    pub standing: Standing,
+}
+
+/// What a data directory is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Its process comes back with it.
+    Whole,
+    /// Its process was told to found a cluster, and has not written the first snapshot so far.
+    Founding,
+    /// Its process was told to join a cluster, and has not got a copy of the state so far.
+    Joining,
+    /// Another copy of it was used later than this one: its process has made promises that this one
+    /// does not know of.
+    Outdated,
 }
 
 /// The text is not that of an identity.
@@ -42,12 +62,18 @@ impl Identity {
             cluster,
             listen,
             advertise,
+            through,
+            standing,
         } = self;
         let mut text =
             format!("doozerd {FORMAT}\nid {id}\nboot {boot}\ncluster {cluster}\nlisten {listen}\n");
         if let Some(advertise) = advertise {
             let _ = writeln!(text, "advertise {advertise}");
         }
+        for addr in through {
+            let _ = writeln!(text, "through {addr}");
+        }
+        let _ = writeln!(text, "standing {}", standing.word());
         let check = xxh3_64(text.as_bytes());
         let _ = writeln!(text, "check {check:016x}");
         text
@@ -57,7 +83,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// When it is not what [`Identity::encode`] has written.
+    /// When it is not what [`Identity::encode`] has written, in this version or an earlier one.
     pub fn decode(text: &str) -> Result<Identity, IdentityError> {
         let first = text
             .lines()
@@ -68,23 +94,50 @@ impl Identity {
             Some(format) if format > FORMAT => return Err(IdentityError::Newer(format)),
             _ => {}
         }
-        let field = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|rest| rest.strip_prefix(' '))
-        };
-        let read = || {
-            Some(Identity {
-                id: field("id")?.parse().ok()?,
-                boot: field("boot")?.parse().ok()?,
-                cluster: field("cluster")?.to_owned(),
-                listen: field("listen")?.to_owned(),
-                advertise: field("advertise").map(str::to_owned),
-            })
-        };
-        let identity = read().ok_or(IdentityError::Changed)?;
-        match identity.encode() == text {
-            true => Ok(identity),
-            false => Err(IdentityError::Changed),
+        Identity::read(text).ok_or(IdentityError::Changed)
+    }
+
+    fn read(text: &str) -> Option<Identity> {
+        let (lines, check) = text.split_at(text.rfind("check ")?);
+        if check != format!("check {:016x}\n", xxh3_64(lines.as_bytes())) {
+            return None;
         }
+        let all = |name: &'static str| {
+            let lines = lines.lines().filter_map(move |line| line.split_once(' '));
+            lines.filter_map(move |(key, value)| (key == name).then_some(value))
+        };
+        let field = |name| all(name).next();
+        Some(Identity {
+            id: field("id")?.parse().ok()?,
+            boot: field("boot")?.parse().ok()?,
+            cluster: field("cluster")?.to_owned(),
+            listen: field("listen")?.to_owned(),
+            advertise: field("advertise").map(str::to_owned),
+            through: all("through").map(str::to_owned).collect(),
+            // The first version of the text had none of the others.
+            standing: field("standing").map_or(Some(Standing::Whole), Standing::of_word)?,
+        })
+    }
+}
+
+impl Standing {
+    const ALL: [Standing; 4] = [
+        Standing::Whole,
+        Standing::Founding,
+        Standing::Joining,
+        Standing::Outdated,
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Standing::Whole => "whole",
+            Standing::Founding => "founding",
+            Standing::Joining => "joining",
+            Standing::Outdated => "outdated",
+        }
+    }
+
+    fn of_word(word: &str) -> Option<Standing> {
+        Standing::ALL.into_iter().find(|one| one.word() == word)
     }
 }

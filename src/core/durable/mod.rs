@@ -1,7 +1,8 @@
 //! What must not be forgotten: the records that a node writes ahead of what depends on them, the
 //! files that hold them, and how a node comes back from these.
 //!
-//! All of it works on bytes; `runtime/durable` moves them between memory and disk.
+//! All of it works on bytes, and on a [`Disk`]: files in production (`runtime/durable`), virtual ones
+//! in the simulator, so that both do the same in the same order.
 //!
 //! A *log* is a head, then frames; each frame holds the records of one write, which is made durable
 //! before the next begins. So at most the last frame of the newest log can be torn by a crash, and
@@ -10,16 +11,24 @@
 //! logs from its number on give everything.
 
 mod damage;
+mod directory;
+mod disk;
 mod file;
 mod identity;
+mod journal;
+mod pen;
 mod record;
 mod recover;
 #[cfg(test)]
 mod tests;
 
 pub use damage::{Damage, Fault};
+pub use directory::{Directory, IDENTITY, LOCK, Unusable};
+pub use disk::{Disk, DiskError};
 pub use file::{FORMAT, HEAD_BYTES, Head, Kind, Part, frame, put_record};
-pub use identity::{Identity, IdentityError};
+pub use identity::{Identity, IdentityError, Standing};
+pub use journal::Journal;
+pub use pen::{Order, Pen, Progress, Sketch};
 pub use record::Record;
 pub use recover::{End, Recovered, Tail, recover};
 

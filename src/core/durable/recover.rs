@@ -26,7 +26,8 @@ pub struct Recovered {
 pub struct End {
     /// The number of the log.
     pub number: u64,
-    /// The end of its last whole frame. What lies behind was never made durable, and is to be cut off.
+    /// The end of its last whole frame. What lies behind was never made durable, or was there before
+    /// the log was: it is written over.
     pub end: u64,
     /// What belongs there: a crash has come before it was said that the log is closed.
     pub append: Vec<u8>,
@@ -88,7 +89,14 @@ pub fn recover(
         };
         // The next log is used once this one is closed.
         let later = &logs[nth + 1..];
-        let is_newest = later.iter().all(|(_, bytes)| bytes.len() == HEAD_BYTES);
+        let is_empty = |(number, bytes): &(u64, Vec<u8>)| {
+            let head = Head {
+                number: *number,
+                ..head
+            };
+            !file::has_frame_behind(head.seed(), HEAD_BYTES - 1, bytes)
+        };
+        let is_newest = later.iter().all(is_empty);
         let (end, is_closed) = read_log(head, bytes, is_newest, &mut records)?;
         let is_to_be_closed = !is_closed && !later.is_empty();
         let append = is_to_be_closed.then(|| frame(head.seed(), end as u64, Part::Closed, &[]));
@@ -190,10 +198,10 @@ fn read_log(
         }
         offset = next;
     }
-    let is_whole = offset == bytes.len() && (is_newest || is_closed);
-    // A write that is torn is the last: the next one waits until it is durable.
-    let may_be_torn = (is_newest && !is_closed) && !file::has_frame_behind(seed, offset, bytes);
-    match is_whole || may_be_torn {
+    // What is behind the last whole frame was there before, or is a write that is torn. That is the
+    // last one: the next waits until it is durable, and so does the next log.
+    let is_end = is_newest || is_closed;
+    match is_end && !file::has_frame_behind(seed, offset, bytes) {
         true => Ok((offset, is_closed)),
         false => Err(damage(offset, Fault::Changed)),
     }

@@ -250,17 +250,67 @@ fn an_identity_is_what_was_written_or_nothing() {
         cluster: "prod".into(),
         listen: "10.0.0.1:8046".into(),
         advertise: Some("db1:8046".into()),
+        through: vec!["db2:8046".into(), "db3:8046".into()],
+        standing: Standing::Joining,
     };
     let text = identity.encode();
-    assert_eq!(Identity::decode(&text), Ok(identity));
+    assert_eq!(Identity::decode(&text), Ok(identity.clone()));
     for at in 0..text.len() {
         let mut bytes = text.clone().into_bytes();
         bytes[at] ^= 1;
         let text = String::from_utf8(bytes).unwrap();
         assert!(Identity::decode(&text).is_err(), "{text}");
     }
-    let newer = text.replacen("doozerd 1", "doozerd 2", 1);
-    assert_eq!(Identity::decode(&newer), Err(IdentityError::Newer(2)));
+    assert!(Identity::decode(&format!("{text}\n")).is_err());
+    let newer = text.replacen("doozerd 2", "doozerd 3", 1);
+    assert_eq!(Identity::decode(&newer), Err(IdentityError::Newer(3)));
+
+    // The first version of the text.
+    let lines = format!("doozerd 1\nid {ME}\nboot 3\ncluster prod\nlisten 10.0.0.1:8046\n");
+    let check = xxhash_rust::xxh3::xxh3_64(lines.as_bytes());
+    let first = Identity {
+        advertise: None,
+        through: Vec::new(),
+        standing: Standing::Whole,
+        ..identity
+    };
+    let text = format!("{lines}check {check:016x}\n");
+    assert_eq!(Identity::decode(&text), Ok(first));
+}
+
+#[test]
+fn what_a_file_held_before_it_was_used_again_does_not_count() {
+    let (files, records, _) = files();
+    let begin = last_write(&files);
+    let former = log(1, &vec![vec![accepted(1); 4]; 40], true);
+    let again = |bytes: &[u8]| {
+        let mut over = former.clone();
+        over[..bytes.len()].copy_from_slice(bytes);
+        over
+    };
+    let mut used = files.clone();
+    for (_, bytes) in &mut used.logs {
+        *bytes = again(bytes);
+    }
+    let recovered = read(&used).unwrap();
+    assert_eq!(recovered.records, records);
+    assert_eq!(recovered.tail, read(&files).unwrap().tail);
+
+    // A crash has come before it was said that there is another log.
+    let mut open = used.clone();
+    let end = files.logs[0].1.len() - frame(0, 0, Part::Closed, &[]).len();
+    open.logs[0].1 = again(&files.logs[0].1[..end]);
+    open.logs[1].1 = again(&files.logs[1].1[..HEAD_BYTES]);
+    let recovered = read(&open).unwrap();
+    assert_eq!(recovered.tail.number, 4);
+    assert!(!recovered.ends[0].append.is_empty());
+
+    // What was durable is found where it is damaged, whatever is behind it.
+    for at in [HEAD_BYTES + 1, begin - 1] {
+        let mut damaged = used.clone();
+        damaged.logs[1].1[at] ^= 1;
+        assert_eq!(read(&damaged).unwrap_err().fault, Fault::Changed);
+    }
 }
 
 proptest! {

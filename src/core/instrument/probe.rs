@@ -369,6 +369,14 @@ probes! {
     WatcherMoves,
     /// A client loses its connection before its write is answered.
     WriteOutcomeUnknown,
+    /// A process comes back as who it was.
+    ComesBack,
+    /// A process dies while it reads its directory.
+    DiesInRecovery,
+    /// A process finds its directory damaged, and joins anew.
+    DamageRefused,
+    /// A process stops because its disk has failed.
+    StopsForDisk,
 }
 
 impl fmt::Display for Probe {

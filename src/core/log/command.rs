@@ -26,9 +26,14 @@ impl Seq {
         Seq(u64::from(life) << Self::INDEX_BITS | 1)
     }
 
+    /// The life that it belongs to.
+    pub fn life(self) -> u32 {
+        (self.0 >> Self::INDEX_BITS) as u32
+    }
+
     /// Whether this is the first command of a life.
     pub fn begins_life(self) -> bool {
-        self == Seq::first_of((self.0 >> Self::INDEX_BITS) as u32)
+        self == Seq::first_of(self.life())
     }
 
     /// The command after this one. Nothing comes after the last number there is, which only others'
@@ -45,10 +50,8 @@ impl Seq {
     /// Whether a command with this number may be applied right after `last`, the latest one of the
     /// same origin that was.
     pub fn follows(self, last: Seq) -> bool {
-        let life = self.0 >> Self::INDEX_BITS;
-        let last_life = last.0 >> Self::INDEX_BITS;
-        last.0.checked_add(1) == Some(self.0)
-            || ((life > last_life || last == Seq::default()) && self == Seq::first_of(life as u32))
+        let is_later = self.life() > last.life() || last == Seq::default();
+        last.0.checked_add(1) == Some(self.0) || (is_later && self.begins_life())
     }
 }
 

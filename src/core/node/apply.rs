@@ -122,7 +122,8 @@ fn note_use(ownership: &mut Ownership, entry: &Entry, now: Time) {
     }
 }
 
-/// Whether the latest revision concerns the servers. Notes the process whose address it changes.
+/// Whether the latest revision gives the servers something to do: pulses do not, and they are most of
+/// what happens in an idle cluster. Notes the process whose address it changes.
 fn note_change(store: &Store, moved: &mut Vec<NodeId>) -> bool {
     let Some(event) = store.event(store.rev()) else {
         return false;
@@ -132,11 +133,12 @@ fn note_change(store: &Store, moved: &mut Vec<NodeId>) -> bool {
         return false;
     }
     let mut names = event.path.components().skip(1);
-    if let (Some("node"), Some(id), Some("addr"), None) =
-        (names.next(), names.next(), names.next(), names.next())
-        && let Ok(id) = id.parse()
-    {
-        moved.push(id);
+    match (names.next(), names.next(), names.next(), names.next()) {
+        (Some("node"), Some(id), Some("addr"), None) => {
+            moved.extend(id.parse::<NodeId>());
+            true
+        }
+        (Some("node"), Some(_), Some("applied"), None) => false,
+        _ => true,
     }
-    true
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use super::consensus::{Consensus, Slot, Ticket};
 use super::durable::Checkpoint;
-use super::env::{Env, Input, Notice, Time};
+use super::env::{Env, Halt, Input, Notice, Time};
 use super::id::{NodeId, Rev, SessionId};
 use super::instrument::sometimes;
 use super::log::{Author, Entry, Op, Seq};
@@ -204,6 +204,9 @@ impl Node {
             replica.consensus.excuse(now);
         }
         self.awake = now;
+        if self.heeds_a_later_life(env) {
+            return;
+        }
         if self.began == Time::NEVER {
             self.locate_all(env);
         }
@@ -233,6 +236,19 @@ impl Node {
         env.wake_at(self.wake);
     }
 
+    /// Halts where the log has commands of this process that it has not given in this life: it has
+    /// come back with what it remembered before it gave them, and says nothing more.
+    fn heeds_a_later_life(&mut self, env: &mut impl Env) -> bool {
+        let replica = self.replica.as_ref();
+        let last = replica.map_or(Seq::default(), |replica| replica.state.last(self.config.id));
+        let is_outdated = last >= self.next;
+        if is_outdated {
+            let later = last.life();
+            env.halt(Halt::Outdated { later });
+        }
+        is_outdated
+    }
+
     /// Whether the node has what it needs to serve clients. Until then the runtime lets them wait.
     pub fn is_ready(&self) -> bool {
         self.is_ready
@@ -241,6 +257,12 @@ impl Node {
     /// Whether the node votes and takes writes.
     pub fn is_member(&self) -> bool {
         self.is_member
+    }
+
+    /// The latest life of a process that has written anything: how often it had been started before.
+    pub fn told_life(&self, id: NodeId) -> u32 {
+        let replica = self.replica.as_ref();
+        replica.map_or(0, |replica| replica.state.last(id).life())
     }
 
     /// The last slot applied.

@@ -20,6 +20,7 @@ impl Node {
             timeout_ms: millis(self.config.timeout),
             leaving: self.leaving.is_some(),
             durable: self.config.durable,
+            web: self.config.web.clone(),
             ..Report::default()
         };
         let Some(Replica { state, consensus }) = &self.replica else {
@@ -31,6 +32,7 @@ impl Node {
         report.applied = state.applied().0;
         report.seen = consensus.seen().max(state.applied()).0;
         report.rev = state.store().rev().0;
+        report.oldest = state.store().oldest().0;
         report.voters = texts(&latest.members);
         report.owners = texts(&latest.owners);
         report.seats = seats(state);

@@ -128,6 +128,7 @@ fn config(n: u8, start: Start) -> Config {
         id: id(n),
         boot: 0,
         addr: format!("127.0.0.{n}:8046"),
+        web: String::new(),
         hostname: "here".into(),
         version: "1".into(),
         start,

@@ -1,9 +1,11 @@
 //! Why a data directory cannot be used.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::core::durable::{Damage, IdentityError};
+use rustix::io::Errno;
+
+use crate::core::durable::{Damage, Fault, IdentityError};
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +29,7 @@ pub enum DataError {
         path: PathBuf,
     },
     /// Its identity cannot be read.
-    #[error(
-        "{}: {source}; if no copy of the file is left, move the directory away and let the process \
-         join again with an empty one",
-        path.display()
-    )]
+    #[error("{}, offset 0: {source}{}", path.display(), after_identity(path, source))]
     Identity {
         /// The file.
         path: PathBuf,
@@ -39,11 +37,7 @@ pub enum DataError {
         source: IdentityError,
     },
     /// A file is damaged.
-    #[error(
-        "{}/{damage}; this process may have forgotten what it promised and must not go on with it: \
-         move {} away and let the process join again, with -a and an empty directory",
-        path.display(), root.display()
-    )]
+    #[error("{}/{damage}{}", path.display(), after_damage(root, &damage.fault))]
     Damaged {
         /// The data directory.
         root: PathBuf,
@@ -52,7 +46,16 @@ pub enum DataError {
         /// What is wrong.
         damage: Damage,
     },
-    /// There are files of a process, and nothing says whose.
+    /// There are files of a process, and its identity is gone.
+    #[error(
+        "{0}/identity, offset 0: the file is missing, and there are files of a process{1}",
+        path.display(), remedy(path)
+    )]
+    Anonymous {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There are files that are not of a process.
     #[error(
         "{}: not empty, and it has no identity file; give an empty directory, or one that doozerd \
          has used",
@@ -62,4 +65,45 @@ pub enum DataError {
         /// The directory.
         path: PathBuf,
     },
+}
+
+impl DataError {
+    /// Whether what the directory holds is lost: it is there, and cannot be trusted.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            DataError::Damaged { damage, .. } => !matches!(damage.fault, Fault::Newer { .. }),
+            DataError::Identity { source, .. } => *source == IdentityError::Changed,
+            DataError::Anonymous { .. } => true,
+            // The disk cannot give back what it was given.
+            DataError::Io { source, .. } => source.raw_os_error() == Some(Errno::IO.raw_os_error()),
+            DataError::Locked { .. } | DataError::NotOurs { .. } => false,
+        }
+    }
+}
+
+fn after_identity(path: &Path, error: &IdentityError) -> String {
+    match error {
+        // It has said what to do.
+        IdentityError::Newer(_) => String::new(),
+        IdentityError::Changed => path.parent().map_or_else(String::new, remedy),
+    }
+}
+
+fn after_damage(root: &Path, fault: &Fault) -> String {
+    match fault {
+        Fault::Newer { .. } => String::new(),
+        _ => format!(
+            "; this process may have forgotten what it promised and must not go on with it{}",
+            remedy(root)
+        ),
+    }
+}
+
+/// What to do where the files of a process are not what they were.
+fn remedy(root: &Path) -> String {
+    format!(
+        "; to set the files aside and let the process join its cluster again as a standby: \
+         doozerd repair {}",
+        root.display()
+    )
 }

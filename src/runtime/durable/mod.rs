@@ -1,16 +1,5 @@
-//! The data directory of a process: who it belongs to, its lock, its files, and the thread that
-//! writes them.
-//!
-//! ```text
-//! DIR/lock             held by the process that uses the directory
-//! DIR/identity         who the directory belongs to, in words
-//! DIR/<id>/log-*       records
-//! DIR/<id>/snapshot-*  states
-//! ```
-//!
-//! A process that begins anew under another id writes into a directory of that id; once its first
-//! snapshot is durable, the identity is replaced in one step, and what the former one has left is
-//! deleted.
+//! The data directory of a process: its lock, its files, and the thread that writes them. What is
+//! written, and in which order, is told by `core/durable`.
 
 #![allow(
     clippy::disallowed_types,
@@ -20,6 +9,7 @@
 
 mod directory;
 mod error;
+mod files;
 mod writer;
 
 pub use directory::Directory;

@@ -1,12 +1,7 @@
 //! The thread that writes: it may wait for the disk, and the node never does.
 //!
-//! Orders are done one after the other. All records that have been ordered by the time a write
-//! begins go into one frame and are made durable by one sync. Snapshots of a log that has grown long
-//! are written by a thread of their own meanwhile. After the first error nothing more is written.
+//! Snapshots of a log that has grown long are written by a thread of their own meanwhile.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -15,41 +10,16 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 
 use super::Data;
-use super::directory::Unfinished;
-use crate::core::durable::{Checkpoint, Head, Identity, Kind, Part, Tail, frame};
-use crate::core::id::Lineage;
+use super::files::Files;
+use crate::core::durable::{DiskError, Order, Pen, Progress, Sketch};
 
-/// Records that are written at a time, in bytes, unless one order alone has more: beyond it, others
-/// would wait too long for theirs.
-const WRITE_BYTES_MAX: usize = 4 << 20;
-
-/// How far the thread is.
-#[derive(Clone, Debug, Default)]
-pub(in crate::runtime) struct Progress {
-    /// The last record that is durable.
-    pub(in crate::runtime) durable: u64,
-    /// Snapshots that are done.
-    pub(in crate::runtime) snapshots: u64,
-    /// Bytes of the last one.
-    pub(in crate::runtime) snapshot_bytes: u64,
-    /// What went wrong. Nothing more will be written.
-    pub(in crate::runtime) failure: Option<String>,
-}
-
-enum Order {
-    /// Append records; `upto` is the last of them.
-    Write { records: Vec<u8>, upto: u64 },
-    /// Begin a log and write the snapshot that belongs to it meanwhile.
-    Compact(Box<Checkpoint>),
-    /// Begin anew, with a snapshot that stands for all records up to `upto`.
-    Begin {
-        checkpoint: Box<Checkpoint>,
-        upto: u64,
-    },
+enum Errand {
+    /// Do this.
+    Obey(Order),
     /// A snapshot was written, and is so long.
     Written { number: u64, bytes: u64 },
     /// A snapshot could not be written.
-    Failed(io::Error),
+    Failed(DiskError),
     /// That is all.
     End,
 }
@@ -57,7 +27,7 @@ enum Order {
 /// Gives orders to the thread, and ends it when it is dropped: what was ordered is still written.
 #[derive(Debug)]
 pub(in crate::runtime) struct Writer {
-    orders: Sender<Order>,
+    errands: Sender<Errand>,
     progress: watch::Receiver<Progress>,
     is_ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -66,42 +36,28 @@ pub(in crate::runtime) struct Writer {
 impl Writer {
     /// Starts the thread.
     pub(in crate::runtime) fn start(data: Data) -> Writer {
-        let (orders, inbox) = channel();
+        let (errands, inbox) = channel();
         let (told, progress) = watch::channel(Progress::default());
         let is_ending = Arc::new(AtomicBool::new(false));
-        let mut pen = Pen {
-            folder: data.directory.of(data.identity.id),
+        let mut hand = Hand {
             data,
-            log: None,
             snapshot: None,
-            orders: orders.clone(),
+            errands: errands.clone(),
             is_ending: Arc::clone(&is_ending),
             told,
         };
-        let thread = std::thread::spawn(move || pen.run(&inbox));
+        let thread = std::thread::spawn(move || hand.run(&inbox));
         Writer {
-            orders,
+            errands,
             progress,
             is_ending,
             thread: Some(thread),
         }
     }
 
-    /// Appends encoded records, of which this is the last.
-    pub(in crate::runtime) fn write(&self, records: Vec<u8>, upto: u64) {
-        self.order(Order::Write { records, upto });
-    }
-
-    /// Has a snapshot written, and the log begin anew with it.
-    pub(in crate::runtime) fn compact(&self, checkpoint: Checkpoint) {
-        self.order(Order::Compact(Box::new(checkpoint)));
-    }
-
-    /// Has the log begin anew with a snapshot, before which nothing more is durable. It stands for
-    /// all records up to this one.
-    pub(in crate::runtime) fn begin(&self, checkpoint: Checkpoint, upto: u64) {
-        let checkpoint = Box::new(checkpoint);
-        self.order(Order::Begin { checkpoint, upto });
+    /// Has something written.
+    pub(in crate::runtime) fn order(&self, order: Order) {
+        self.send(Errand::Obey(order));
     }
 
     /// How far the thread is.
@@ -109,16 +65,16 @@ impl Writer {
         &mut self.progress
     }
 
-    fn order(&self, order: Order) {
+    fn send(&self, errand: Errand) {
         // A thread that has failed has said so.
-        let _ = self.orders.send(order);
+        let _ = self.errands.send(errand);
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
         self.is_ending.store(true, Ordering::Relaxed);
-        self.order(Order::End);
+        self.send(Errand::End);
         if let Some(thread) = self.thread.take()
             && let Err(panic) = thread.join()
             && !std::thread::panicking()
@@ -128,29 +84,20 @@ impl Drop for Writer {
     }
 }
 
-/// What the thread works with.
-struct Pen {
+/// What the thread works with, besides the pen.
+struct Hand {
     data: Data,
-    folder: PathBuf,
-    log: Option<Log>,
     /// The thread that writes a snapshot.
     snapshot: Option<JoinHandle<()>>,
-    orders: Sender<Order>,
+    errands: Sender<Errand>,
     is_ending: Arc<AtomicBool>,
     told: watch::Sender<Progress>,
 }
 
-struct Log {
-    file: File,
-    head: Head,
-    end: u64,
-}
-
-impl Pen {
-    fn run(&mut self, inbox: &Receiver<Order>) {
-        if let Err(error) = self.resume().and_then(|()| self.obey(inbox)) {
-            let folder = self.folder.display();
-            let failure = format!("{folder}: {error}");
+impl Hand {
+    fn run(&mut self, inbox: &Receiver<Errand>) {
+        if let Err(error) = self.work(inbox) {
+            let failure = error.to_string();
             self.told
                 .send_modify(|progress| progress.failure = Some(failure));
         }
@@ -159,149 +106,56 @@ impl Pen {
         }
     }
 
-    fn resume(&mut self) -> io::Result<()> {
-        let Some(Tail {
-            lineage,
-            number,
-            end,
-            snapshot_bytes,
-            ..
-        }) = self.data.tail
-        else {
-            return Ok(());
-        };
-        let head = self.head(Kind::Log, number, lineage);
-        let path = self.folder.join(Kind::Log.name(number));
-        let file = File::options().append(true).open(path)?;
-        self.log = Some(Log { file, head, end });
-        self.told
-            .send_modify(|progress| progress.snapshot_bytes = snapshot_bytes);
-        Ok(())
-    }
-
-    fn obey(&mut self, inbox: &Receiver<Order>) -> io::Result<()> {
+    fn work(&mut self, inbox: &Receiver<Errand>) -> Result<(), DiskError> {
+        let directory = self.data.directory.inside().clone();
+        let mut pen = Pen::new(
+            directory,
+            self.data.identity.clone(),
+            self.data.tail,
+            self.data.log_bytes_max,
+        )?;
         let mut next = None;
-        while let Some(order) = next.take().or_else(|| inbox.recv().ok()) {
-            match order {
-                Order::Write {
-                    mut records,
-                    mut upto,
-                } => {
-                    while records.len() < WRITE_BYTES_MAX {
-                        match inbox.try_recv() {
-                            Ok(Order::Write {
-                                records: more,
-                                upto: last,
-                            }) => {
-                                records.extend_from_slice(&more);
-                                upto = last;
-                            }
-                            Ok(other) => {
-                                next = Some(other);
-                                break;
-                            }
-                            Err(_) => break,
-                        }
+        while let Some(errand) = next.take().or_else(|| inbox.recv().ok()) {
+            match errand {
+                Errand::Obey(mut order) => {
+                    while next.is_none()
+                        && let Ok(more) = inbox.try_recv()
+                    {
+                        next = match more {
+                            Errand::Obey(more) => order.merge(more).map(Errand::Obey),
+                            other => Some(other),
+                        };
                     }
-                    self.append(&records)?;
-                    self.told.send_modify(|progress| progress.durable = upto);
+                    if Pen::<Files>::has_to_wait(&order) {
+                        self.wait_for_snapshot();
+                    }
+                    if let Some(sketch) = pen.obey(order)? {
+                        self.write_meanwhile(sketch);
+                    }
                 }
-                Order::Compact(checkpoint) => self.compact(*checkpoint)?,
-                Order::Begin { checkpoint, upto } => {
-                    self.begin(*checkpoint)?;
-                    self.told.send_modify(|progress| {
-                        progress.durable = upto;
-                    });
-                }
-                Order::Written { number, bytes } => self.written(number, bytes)?,
-                Order::Failed(error) => return Err(error),
-                Order::End => break,
+                Errand::Written { number, bytes } => pen.written(number, bytes)?,
+                Errand::Failed(error) => return Err(error),
+                Errand::End => break,
             }
+            self.told.send_replace(pen.progress().clone());
         }
         Ok(())
     }
 
-    fn append(&mut self, records: &[u8]) -> io::Result<()> {
-        let log = self.log.as_mut().expect("a log begins with a checkpoint");
-        log.put(Part::Records, records)
-    }
-
-    /// Begins the next log. The one before is whole by then.
-    fn next_log(&mut self, lineage: Lineage) -> io::Result<u64> {
-        let number = self.log.as_ref().map_or(1, |log| log.head.number + 1);
-        let head = self.head(Kind::Log, number, lineage);
-        let path = self.folder.join(Kind::Log.name(number));
-        let mut file = Unfinished::create(&path)?;
-        file.write(&head.encode())?;
-        let end = file.offset();
-        let file = file.finish()?;
-        if let Some(former) = &mut self.log {
-            former.put(Part::Closed, &[])?;
-        }
-        self.log = Some(Log { file, head, end });
-        Ok(number)
-    }
-
-    fn compact(&mut self, checkpoint: Checkpoint) -> io::Result<()> {
-        self.wait_for_snapshot();
-        let number = self.next_log(checkpoint.lineage)?;
-        let head = self.head(Kind::Snapshot, number, checkpoint.lineage);
-        let (folder, orders) = (self.folder.clone(), self.orders.clone());
+    fn write_meanwhile(&mut self, sketch: Sketch) {
+        let files = self.data.directory.inside().disk().clone();
+        let errands = self.errands.clone();
         let is_ending = Arc::clone(&self.is_ending);
         self.snapshot = Some(std::thread::spawn(move || {
-            let order = match write_snapshot(&folder, head, checkpoint, &is_ending) {
-                Ok(Some(bytes)) => Order::Written { number, bytes },
+            let number = sketch.number();
+            let errand = match sketch.write(&files, || is_ending.load(Ordering::Relaxed)) {
+                Ok(Some(bytes)) => Errand::Written { number, bytes },
                 Ok(None) => return,
-                Err(error) => Order::Failed(error),
+                Err(error) => Errand::Failed(error),
             };
             // Nobody listens any more when the process ends.
-            let _ = orders.send(order);
+            let _ = errands.send(errand);
         }));
-        Ok(())
-    }
-
-    fn begin(&mut self, checkpoint: Checkpoint) -> io::Result<()> {
-        self.wait_for_snapshot();
-        let is_first = self.log.is_none();
-        if is_first {
-            let id = self.data.identity.id;
-            self.folder = self.data.directory.make(id)?;
-        }
-        let number = self.next_log(checkpoint.lineage)?;
-        let head = self.head(Kind::Snapshot, number, checkpoint.lineage);
-        let never = AtomicBool::new(false);
-        let bytes = write_snapshot(&self.folder, head, checkpoint, &never)?;
-        if is_first {
-            self.identify()?;
-        }
-        self.written(number, bytes.unwrap_or_default())
-    }
-
-    fn identify(&self) -> io::Result<()> {
-        let Data {
-            directory,
-            identity,
-            ..
-        } = &self.data;
-        let identity = Identity {
-            boot: 0,
-            ..identity.clone()
-        };
-        directory.identify(&identity).map_err(io::Error::other)
-    }
-
-    fn written(&mut self, number: u64, bytes: u64) -> io::Result<()> {
-        let Data {
-            directory,
-            identity,
-            ..
-        } = &self.data;
-        directory.tidy(identity.id, number)?;
-        self.told.send_modify(|progress| {
-            progress.snapshots += 1;
-            progress.snapshot_bytes = bytes;
-        });
-        Ok(())
     }
 
     fn wait_for_snapshot(&mut self) {
@@ -311,47 +165,4 @@ impl Pen {
             std::panic::resume_unwind(panic);
         }
     }
-
-    fn head(&self, kind: Kind, number: u64, lineage: Lineage) -> Head {
-        Head {
-            kind,
-            number,
-            id: self.data.identity.id,
-            lineage,
-        }
-    }
-}
-
-impl Log {
-    /// Appends a frame, durably.
-    fn put(&mut self, part: Part, body: &[u8]) -> io::Result<()> {
-        let bytes = frame(self.head.seed(), self.end, part, body);
-        self.file.write_all(&bytes)?;
-        self.file.sync_data()?;
-        self.end += bytes.len() as u64;
-        Ok(())
-    }
-}
-
-/// Gives the length of the file; nothing if the process ends before it is whole.
-fn write_snapshot(
-    folder: &Path,
-    head: Head,
-    mut checkpoint: Checkpoint,
-    is_ending: &AtomicBool,
-) -> io::Result<Option<u64>> {
-    let path = folder.join(Kind::Snapshot.name(head.number));
-    let mut file = Unfinished::create(&path)?;
-    file.write(&head.encode())?;
-    let mut number = 0;
-    while let Some((part, body)) = checkpoint.part(number) {
-        if is_ending.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        file.write(&frame(head.seed(), file.offset(), part, &body))?;
-        number += 1;
-    }
-    let bytes = file.offset();
-    file.finish()?;
-    Ok(Some(bytes))
 }

@@ -166,6 +166,7 @@ fn hello() -> Hello {
         id: NodeId([9; 10]),
         addr: "127.0.0.1:1".into(),
         boot: 0,
+        life: 1,
         secret: Vec::new(),
         expect: None,
         lineage: None,

@@ -20,6 +20,9 @@ pub const PROPERTY: &str = "promises, ballots and lane statements are kept, and 
 /// Slots beyond the last one known that anybody may speak of: far above any window.
 const SLOTS_AHEAD_MAX: usize = 1 << 16;
 
+/// That memory outlives its process, as a sentence.
+pub const REMEMBERS: &str = "who comes back remembers all that it has told, durably";
+
 /// What all processes have recorded.
 #[derive(Debug, Default)]
 pub struct Acceptors {
@@ -47,6 +50,8 @@ pub struct Offer {
     accepted: Vec<NodeId>,
     /// Whose record of that is durable.
     pub durable: Vec<NodeId>,
+    /// Whether anybody has been told of it.
+    said: bool,
 }
 
 #[derive(Debug)]
@@ -178,6 +183,98 @@ impl Acceptors {
         }
     }
 
+    /// A process has come back, or could: this is what it remembers. It must be all that was durable
+    /// before.
+    pub fn remembers(&self, id: NodeId, memory: &Memory) -> Result<(), Violation> {
+        let Some(speaker) = self.speakers.get(&id) else {
+            return Ok(());
+        };
+        let forgets = |what: String| {
+            let detail = format!(
+                "{id} knows what is decided up to {}, {what}",
+                memory.applied
+            );
+            Err(Violation::new(REMEMBERS, detail))
+        };
+        if memory.round < speaker.round_durable {
+            let (was, is) = (speaker.round_durable, memory.round);
+            return forgets(format!("and of round {was} only {is}"));
+        }
+        if memory.reserved < speaker.reserved_durable {
+            let (was, is) = (speaker.reserved_durable, memory.reserved);
+            return forgets(format!("and of slots reserved below {was} only {is}"));
+        }
+        let first = usize::try_from(memory.applied.0 + 1).unwrap_or(usize::MAX);
+        for (index, facts) in self.slots.iter().enumerate().skip(first) {
+            let slot = Slot(index as u64);
+            let promised = facts.promises.iter().find(|promise| promise.by == id);
+            let promised = promised.and_then(|promise| promise.durable);
+            if promised > memory.promised.get(&slot).copied() {
+                return forgets(format!(
+                    "and not that it promised {promised:?} in slot {slot}"
+                ));
+            }
+            let offers = facts.offers.iter().filter(|o| o.durable.contains(&id));
+            let accepted = offers.map(|offer| offer.ballot).max();
+            let known = memory.accepted.get(&slot).map(|(ballot, _)| *ballot);
+            if accepted > known {
+                return forgets(format!(
+                    "and not that it accepted {accepted:?} in slot {slot}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// A process comes back with this memory, of which `durable` would outlive the loss of power:
+    /// what was not durable counts from now on as it remembers it.
+    pub fn comes_back(
+        &mut self,
+        id: NodeId,
+        memory: &Memory,
+        durable: &Memory,
+    ) -> Result<(), Violation> {
+        self.remembers(id, memory)?;
+        let speaker = self.speakers.entry(id).or_default();
+        speaker.pending.clear();
+        speaker.round = memory.round;
+        speaker.round_durable = speaker.round_durable.max(durable.round);
+        speaker.reserved_durable = speaker.reserved_durable.max(durable.reserved);
+        for (index, facts) in self.slots.iter_mut().enumerate() {
+            let slot = Slot(index as u64);
+            let kept = memory.accepted.get(&slot).map(|(ballot, _)| *ballot);
+            for offer in &mut facts.offers {
+                if Some(offer.ballot) != kept && !offer.durable.contains(&id) {
+                    offer.accepted.retain(|by| *by != id);
+                }
+            }
+            // Nobody has ever heard of it.
+            facts
+                .offers
+                .retain(|offer| offer.said || !offer.accepted.is_empty());
+            if let Some(promise) = facts.promises.iter_mut().find(|one| one.by == id) {
+                promise.made = promise.durable;
+            }
+        }
+        for (slot, ballot) in &memory.promised {
+            let promise = self.facts_mut(*slot)?.promise_of(id);
+            promise.made = promise.made.max(Some(*ballot));
+            let durable = durable.promised.get(slot).copied();
+            promise.durable = promise.durable.max(durable);
+        }
+        for (slot, (ballot, entry)) in &memory.accepted {
+            let is_durable = durable.accepted.get(slot).is_some_and(|(b, _)| b == ballot);
+            let offer = self.facts_mut(*slot)?.offer(*slot, *ballot, entry)?;
+            if !offer.accepted.contains(&id) {
+                offer.accepted.push(id);
+            }
+            if is_durable && !offer.durable.contains(&id) {
+                offer.durable.push(id);
+            }
+        }
+        Ok(())
+    }
+
     /// A process says something to others, for the first time or again. No node has applied slot
     /// `next` so far.
     pub fn said(&mut self, id: NodeId, message: &Message, next: Slot) -> Result<(), Violation> {
@@ -266,7 +363,7 @@ impl Acceptors {
             if ballot.round == 0 && self.has_given_up(id, *slot) {
                 return broken(format!("{id} proposes in slot {slot}, which it gave up"));
             }
-            self.facts_mut(*slot)?.offer(*slot, ballot, entry)?;
+            self.facts_mut(*slot)?.offer(*slot, ballot, entry)?.said = true;
         }
         Ok(())
     }
@@ -349,6 +446,54 @@ impl Acceptors {
     }
 }
 
+/// What a process remembers of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// The last slot up to which it knows all outcomes.
+    pub applied: Slot,
+    promised: BTreeMap<Slot, Ballot>,
+    accepted: BTreeMap<Slot, (Ballot, Entry)>,
+    reserved: Slot,
+    round: u32,
+}
+
+impl Memory {
+    /// What records tell that follow a state after this slot.
+    pub fn of(applied: Slot, records: &[Record]) -> Memory {
+        let mut memory = Memory {
+            applied,
+            ..Memory::default()
+        };
+        for record in records {
+            match record {
+                Record::Promised { slots, ballot } => {
+                    slots.iter().for_each(|slot| memory.promise(*slot, *ballot));
+                }
+                Record::Accepted {
+                    slot,
+                    ballot,
+                    entry,
+                } => {
+                    memory.promise(*slot, *ballot);
+                    memory.accepted.insert(*slot, (*ballot, entry.clone()));
+                }
+                Record::Reserved { below } => memory.reserved = memory.reserved.max(*below),
+                Record::Round { round } => memory.round = memory.round.max(*round),
+                Record::Decided { slot, .. } => memory.applied = memory.applied.max(*slot),
+            }
+        }
+        let first = memory.applied.next();
+        memory.promised = memory.promised.split_off(&first);
+        memory.accepted = memory.accepted.split_off(&first);
+        memory
+    }
+
+    fn promise(&mut self, slot: Slot, ballot: Ballot) {
+        let promised = self.promised.entry(slot).or_insert(ballot);
+        *promised = ballot.max(*promised);
+    }
+}
+
 impl Facts {
     fn promise_of(&mut self, by: NodeId) -> &mut Promise {
         let index = self.promises.iter().position(|promise| promise.by == by);
@@ -392,6 +537,7 @@ impl Facts {
                 entry: entry.clone(),
                 accepted: Vec::new(),
                 durable: Vec::new(),
+                said: false,
             });
             self.offers.len() - 1
         });

@@ -1,6 +1,6 @@
 //! Looks at every turn of every node, and has the checkers of safety judge what it sees.
 
-use super::acceptors::Acceptors;
+use super::acceptors::{Acceptors, Memory};
 use super::agreement::Agreement;
 use super::configuration::{Configuration, check_seats};
 use super::decisions::Decisions;
@@ -57,6 +57,21 @@ impl Observer {
         acceptors.durable(id, upto, |acceptors, slot| {
             decisions.check_late(slot, acceptors, configuration)
         })
+    }
+
+    /// A process could come back with this memory.
+    pub fn remembers(&self, id: NodeId, memory: &Memory) -> Result<(), Violation> {
+        self.acceptors.remembers(id, memory)
+    }
+
+    /// A process comes back with this memory, of which so much is durable.
+    pub fn comes_back(
+        &mut self,
+        id: NodeId,
+        memory: &Memory,
+        durable: &Memory,
+    ) -> Result<(), Violation> {
+        self.acceptors.comes_back(id, memory, durable)
     }
 
     /// A process says something to others.

@@ -19,9 +19,17 @@ pub struct Remains {
     files: BTreeMap<NodeId, BTreeSet<String>>,
     /// Whose address was there and is not any more.
     gone: BTreeSet<NodeId>,
+    /// Who has come back with its memory, and may register anew.
+    back: BTreeSet<NodeId>,
 }
 
 impl Remains {
+    /// A process has come back as who it was. If it was put out meanwhile, it is there once more when
+    /// it has registered again.
+    pub fn comes_back(&mut self, id: NodeId) {
+        self.back.insert(id);
+    }
+
     /// Takes in what has happened since the last time: whole commands.
     pub fn note(&mut self, events: &[Event]) -> Result<(), Violation> {
         let mut is_touched = false;
@@ -41,6 +49,9 @@ impl Remains {
             match event.flags {
                 FLAG_SET => {
                     files.insert(name.to_owned());
+                    if name == "addr" && self.back.remove(&id) {
+                        self.gone.remove(&id);
+                    }
                 }
                 FLAG_DEL => {
                     files.remove(name);
@@ -91,5 +102,13 @@ mod tests {
         let mut remains = Remains::default();
         assert_eq!(remains.note(&both), Ok(()));
         assert!(remains.note(&gone[..1]).is_err());
+
+        let mut remains = Remains::default();
+        let all = [&both[..], &gone[..]].concat();
+        assert_eq!(remains.note(&all), Ok(()));
+        remains.comes_back(id);
+        assert_eq!(remains.note(&both), Ok(()));
+        assert_eq!(remains.note(&gone), Ok(()));
+        assert!(remains.note(&both).is_err());
     }
 }

@@ -103,6 +103,8 @@ fn those_who_follow_on_a_host_share_its_lane() {
     let faults = vec![Fault::Crash {
         host: 2,
         moment: Moment::Now,
+        disk: crate::sim::disk::Fate::Gone,
+        relapse: None,
         back_us: 10_000,
         back_host: None,
     }];

@@ -12,6 +12,7 @@ mod processes;
 
 use serde::{Deserialize, Serialize};
 
+use super::disk::Fate;
 use super::machine::Machine;
 use super::narration::{Happened, Place};
 use super::process::HostId;
@@ -34,17 +35,32 @@ fn is_never(us: &u64) -> bool {
     *us >= NEVER_US
 }
 
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for this shape"
+)]
+fn is_gone(fate: &Fate) -> bool {
+    *fate == Fate::Gone
+}
+
 /// Something that goes wrong. Spans are in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fault", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Fault {
-    /// A process dies with its memory; another, with a fresh id, joins some time later.
+    /// A process dies. If nothing is left of its disk, or it has none, another with a fresh id joins
+    /// some time later; else it comes back as who it was.
     Crash {
         /// Where the process runs.
         host: HostId,
         /// At which point of what it does.
         #[serde(default)]
         moment: Moment,
+        /// What is left of its disk.
+        #[serde(default, skip_serializing_if = "is_gone")]
+        disk: Fate,
+        /// When it comes back it dies once more, after so many operations on its disk.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        relapse: Option<u64>,
         /// When another one starts; never unless told.
         #[serde(default = "never", skip_serializing_if = "is_never")]
         back_us: u64,

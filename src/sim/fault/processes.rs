@@ -6,6 +6,7 @@ use super::{Fault, Moment, NEVER_US};
 use crate::core::env::{Input, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
+use crate::sim::disk::{Fate, Manner};
 use crate::sim::machine::Machine;
 use crate::sim::narration::{Happened, Place};
 use crate::sim::params::micros;
@@ -19,6 +20,8 @@ pub(in crate::sim) const NEVER_TROUBLED: Time = Time(0);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Doom {
     moment: Moment,
+    disk: Fate,
+    relapse: Option<u64>,
     back_us: u64,
     back_host: HostId,
 }
@@ -53,14 +56,20 @@ impl<M: Machine> World<M> {
         match fault {
             Fault::Crash {
                 moment,
+                disk,
+                relapse,
                 back_us,
                 back_host,
                 ..
             } => {
                 let (moment, back_us) = (*moment, *back_us);
-                let back_host = back_host.unwrap_or(*host);
+                let is_kept = *disk != Fate::Gone && self.params.disk != Manner::AtOnce;
+                // The disk stays where it is.
+                let back_host = back_host.filter(|_| !is_kept).unwrap_or(*host);
                 let doom = Doom {
                     moment,
+                    disk: *disk,
+                    relapse: *relapse,
                     back_us,
                     back_host,
                 };
@@ -158,9 +167,11 @@ impl<M: Machine> World<M> {
 
     /// A process dies, and another one starts some time later.
     fn meet(&mut self, pid: Pid, doom: Doom) {
-        if self.processes[pid].is_alive() && self.may_lose(pid) {
+        if self.processes[pid].is_alive() && self.may_end(pid, doom.disk) {
             sometimes!(KilledWhileLeaving, self.processes[pid].leaving.is_some());
-            self.crash(pid);
+            self.crash(pid, doom.disk);
+            let relapse = doom.relapse.map(|after| (after, doom.disk));
+            self.mounts[self.processes[pid].host].relapse = relapse;
             self.start_later(doom.back_us, doom.back_host);
         }
     }
@@ -182,7 +193,7 @@ impl<M: Machine> World<M> {
             return false;
         }
         self.processes[pid].doom = None;
-        if !self.may_lose(pid) {
+        if !self.may_end(pid, doom.disk) {
             return false;
         }
         effects.truncate(count as usize);
@@ -200,7 +211,7 @@ impl<M: Machine> World<M> {
             return;
         };
         if let Moment::Unsynced(after_us) = doom.moment
-            && process.disk.is_unsynced()
+            && process.storage.is_unsynced()
         {
             process.doom = None;
             let at = process.busy_until + micros(after_us);
@@ -228,6 +239,8 @@ impl<M: Machine> World<M> {
         self.take_turn_soon(pid);
         let doom = Doom {
             moment: Moment::Now,
+            disk: Fate::Gone,
+            relapse: None,
             back_us: farewell.back_us,
             back_host: farewell.back_host,
         };
@@ -265,6 +278,25 @@ impl<M: Machine> World<M> {
         if let Some(pid) = self.process_on(host) {
             self.trouble(pid, span);
         }
+    }
+
+    /// Whether a process may die, and leave this much of its disk: one that can come back always.
+    pub(in crate::sim) fn may_end(&self, victim: Pid, fate: Fate) -> bool {
+        match self.processes[victim].storage.device() {
+            Some(_) if fate == Fate::Gone => self.may_give_up(victim),
+            Some(_) => true,
+            None => self.may_lose(victim),
+        }
+    }
+
+    /// Whether every configuration that anybody knows of, or will know of who comes back, keeps a
+    /// majority of members who live or can come back when this one is lost for good.
+    pub(in crate::sim) fn may_give_up(&self, victim: Pid) -> bool {
+        let sets = self.member_sets_ever();
+        let victim = self.processes[victim].id;
+        let is_kept = |id: &&NodeId| **id != victim && self.is_there(**id);
+        let stays = |set: &Vec<NodeId>| set.iter().filter(is_kept).count() > set.len() / 2;
+        !sets.is_empty() && sets.iter().all(stays)
     }
 
     /// Whether every configuration that anybody knows of keeps a majority of untroubled members

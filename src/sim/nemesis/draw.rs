@@ -3,7 +3,7 @@
 use super::Kind;
 use crate::core::instrument::sometimes;
 use crate::sim::chance::Dice;
-use crate::sim::disk::Manner;
+use crate::sim::disk::{Fate, Manner};
 use crate::sim::fault::{Fault, Moment, NEVER_US};
 use crate::sim::machine::Machine;
 use crate::sim::process::{HostId, Pid};
@@ -21,6 +21,11 @@ const SLOTS_MAX: usize = 7;
 const KILLED_PPM: u32 = 400_000;
 /// Effects of one turn among which a process may die: most turns have fewer.
 const EFFECTS: u64 = 8;
+
+/// Processes in a million that die again while they come back.
+const RELAPSES_PPM: u32 = 200_000;
+/// Operations on its disk that a process needs to come back, about.
+const READ_OPERATIONS: u64 = 8;
 
 impl<M: Machine> World<M> {
     /// What a fault of this kind comes to, if it can be done to this process.
@@ -98,7 +103,16 @@ impl<M: Machine> World<M> {
                 back_us: dice.magnitude(1_000, 1_000_000),
             });
         }
-        if !self.may_lose(victim) {
+        let (disk, relapse) = self.draw_fate(dice);
+        let is_crash = matches!(
+            kind,
+            Kind::Crash | Kind::CrashInTurn | Kind::CrashUnsynced | Kind::QuickRestart
+        );
+        let is_possible = match is_crash {
+            true => self.may_end(victim, disk),
+            false => self.may_lose(victim),
+        };
+        if !is_possible {
             sometimes!(CrashWouldCostMajority);
             return None;
         }
@@ -114,6 +128,8 @@ impl<M: Machine> World<M> {
         let crash = |moment| Fault::Crash {
             host,
             moment,
+            disk,
+            relapse,
             back_us,
             back_host: Some(back_host),
         };
@@ -125,6 +141,8 @@ impl<M: Machine> World<M> {
             Kind::QuickRestart => Some(Fault::Crash {
                 host,
                 moment: Moment::Now,
+                disk,
+                relapse,
                 back_us: dice.between(0, 1_000),
                 back_host: Some(host),
             }),
@@ -156,6 +174,22 @@ impl<M: Machine> World<M> {
                 span_us: dice.magnitude(1_000, 2_000_000),
             }),
         }
+    }
+
+    /// What is left of the disk of who dies, and whether it dies again when it comes back.
+    fn draw_fate(&self, dice: &mut Dice) -> (Fate, Option<u64>) {
+        if self.params.disk == Manner::AtOnce {
+            return (Fate::Gone, None);
+        }
+        let fate = *dice.pick(&[
+            Fate::Gone,
+            Fate::Written,
+            Fate::Written,
+            Fate::Synced,
+            Fate::Synced,
+        ]);
+        let relapse = dice.hit(RELAPSES_PPM).then(|| dice.below(READ_OPERATIONS));
+        (fate, relapse.filter(|_| fate != Fate::Gone))
     }
 
     /// A standstill, slowness, or a clock that goes wrong.

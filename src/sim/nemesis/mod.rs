@@ -36,6 +36,9 @@ impl<M: Machine> World<M> {
             is_it
         });
         let alive: Vec<Pid> = self.alive().filter(|pid| self.is_listening(*pid)).collect();
+        if alive.is_empty() {
+            return;
+        }
         let victim = *dice.pick(&alive);
         let (kind, _) = chosen.expect("the weights add up to the total");
         let Some(fault) = self.draw_fault(*kind, victim, &mut dice) else {

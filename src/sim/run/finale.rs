@@ -6,6 +6,7 @@ use crate::core::id::NodeId;
 use crate::sim::chance::What;
 use crate::sim::check::{Violation, bounds};
 use crate::sim::client::{Closer, Recorder, Role};
+use crate::sim::disk::Fate;
 use crate::sim::machine::Machine;
 use crate::sim::narration::{Happened, Place};
 use crate::sim::process::Pid;
@@ -15,6 +16,25 @@ use crate::sim::trouble::Phase;
 use crate::sim::world::World;
 
 impl<M: Machine> Run<'_, M> {
+    /// Some of those who can come back do, and all of them if it takes that.
+    pub(super) fn bring_back(&mut self) -> Result<(), Violation> {
+        let mut dice = self.world.chance.dice(What::Core, 2);
+        self.world.wake_sleepers(|| dice.hit(500_000));
+        self.wait_for_sleepers()?;
+        if !self.world.has_majorities() {
+            self.world.wake_sleepers(|| true);
+            self.wait_for_sleepers()?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_sleepers(&mut self) -> Result<(), Violation> {
+        while self.world.is_waking() {
+            self.advance(LOOK)?;
+        }
+        Ok(())
+    }
+
     /// A random majority of every configuration that may still decide a slot, and some standbys;
     /// or what the setup says. `None` when no such majority lives.
     pub(super) fn choose_core(&mut self) -> Option<Vec<Pid>> {
@@ -146,9 +166,9 @@ impl<M: Machine> Run<'_, M> {
             let host = world.processes[pid].host;
             match others {
                 Others::Stay => {}
-                Others::Die => world.crash(pid),
+                Others::Die => world.crash(pid, Fate::Written),
                 // Somebody else has its address.
-                Others::CutOff if !world.is_listening(pid) => world.crash(pid),
+                Others::CutOff if !world.is_listening(pid) => world.crash(pid, Fate::Written),
                 Others::CutOff => {
                     let others = (0..world.hosts.len()).filter(|other| *other != host);
                     let pairs: Vec<_> = others.flat_map(|o| [(host, o), (o, host)]).collect();

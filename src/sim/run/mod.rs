@@ -221,6 +221,7 @@ impl<'a, M: Machine> Run<'a, M> {
     fn all(&mut self) -> Result<(), Violation> {
         self.form()?;
         self.storm()?;
+        self.bring_back()?;
         let Some(core) = self.choose_core() else {
             self.excused = true;
             return Ok(());
@@ -236,6 +237,7 @@ impl<'a, M: Machine> Run<'a, M> {
         let model = self.assemble(last)?;
         self.watchers_catch_up(&model)?;
         self.nothing_is_left()?;
+        self.world.check_disks()?;
         self.searched = self.search();
         self.judge(last, &model)?;
         match &self.searched.broken {

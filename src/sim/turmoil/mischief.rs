@@ -195,6 +195,7 @@ fn hello(dice: &mut Dice) -> Hello {
         id: NodeId::from_random(dice.draw(), dice.draw()),
         addr: "192.168.77.77:1".into(),
         boot: 0,
+        life: 0,
         secret: Vec::new(),
         expect: None,
         lineage: None,

@@ -2,7 +2,8 @@
 
 use super::Parcel;
 use super::{Response, World, sessions};
-use crate::core::env::{RecordId, Time};
+use crate::core::env::Time;
+use crate::sim::disk::{Fate, Lane};
 use crate::sim::fault::{Doom, Farewell, Fault};
 use crate::sim::machine::Machine;
 use crate::sim::process::{HostId, Pid};
@@ -33,12 +34,28 @@ pub enum Happening {
         /// The process.
         pid: Pid,
     },
-    /// A sync ends.
-    Synced {
+    /// Something has been written.
+    Wrote {
         /// The process.
         pid: Pid,
-        /// What it covers.
-        upto: RecordId,
+        /// Which of its threads has.
+        lane: Lane,
+    },
+    /// A process comes back that has read its directory.
+    Awake {
+        /// The host.
+        host: HostId,
+        /// How often somebody began to read a directory there.
+        nth: u64,
+    },
+    /// A process dies while it reads its directory.
+    Relapse {
+        /// The host.
+        host: HostId,
+        /// How often somebody began to read a directory there.
+        nth: u64,
+        /// What is left of the disk.
+        fate: Fate,
     },
     /// A process tries to connect to a host.
     Dial {
@@ -161,7 +178,9 @@ impl<M: Machine> World<M> {
             } => self.on_arrive(from, to, (left, sent), parcel),
             Happening::Turn { pid } => self.on_turn(pid),
             Happening::Timer { pid } => self.on_timer(pid),
-            Happening::Synced { pid, upto } => self.on_synced(pid, upto),
+            Happening::Wrote { pid, lane } => self.on_wrote(pid, lane),
+            Happening::Awake { host, nth } => self.on_awake(host, nth),
+            Happening::Relapse { host, nth, fate } => self.on_relapse(host, nth, fate),
             Happening::Dial { from, host } => self.on_dial(from, host),
             Happening::Broken { from, to, epoch } => self.on_broken(from, to, epoch),
             Happening::Act { actor } => self.on_act(actor),
@@ -179,12 +198,10 @@ impl<M: Machine> World<M> {
             | Happening::Doomed { .. }
             | Happening::Strike { .. }
             | Happening::Inflict { .. }
-                if self.is_frozen() => {}
+                if self.is_frozen() || self.is_ebbing => {}
             Happening::Start { host } => {
                 self.ensure_host(host);
-                if self.listening[host].is_none() {
-                    self.start(host);
-                }
+                self.boot(host);
             }
             Happening::MendCut { pairs } => {
                 for (from, to) in pairs {

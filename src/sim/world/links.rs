@@ -311,6 +311,7 @@ impl<M: Machine> World<M> {
         if self.net.state(from, to) != State::Down {
             return;
         }
+        self.forget_former(from, to);
         self.net.link(from, to).open(self.now);
         self.hearing.reaches(from, to, self.now);
         self.trace.add(self.now, from, Kind::Link, to as u64);
@@ -325,6 +326,22 @@ impl<M: Machine> World<M> {
         self.processes[to].book.insert(id, host);
         if self.net.state(to, from) == State::Down {
             self.dial_soon(to, host);
+        }
+    }
+
+    /// Whoever connects to a process that has come back knows by then that its connection to the
+    /// life before has ended.
+    fn forget_former(&mut self, from: Pid, to: Pid) {
+        let mut former = self.processes[to].former;
+        while let Some(pid) = former {
+            if self.net.state(from, pid) != State::Down {
+                self.net.link(from, pid).state = State::Down;
+                let peer = self.processes[pid].id;
+                self.processes[from]
+                    .inbox
+                    .push_back(Input::Unlinked { peer });
+            }
+            former = self.processes[pid].former;
         }
     }
 

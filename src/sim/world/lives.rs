@@ -1,22 +1,300 @@
 //! How processes begin and end.
 
-use super::World;
+use std::time::Duration;
+
+use super::{Happening, World};
+use crate::core::durable::{Directory, Identity, Recovered, Standing, Unusable};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
 use crate::core::limits::Limits;
 use crate::core::node::{Config, Start};
+use crate::core::store::HistoryLimits;
 use crate::sim::chance::What;
+use crate::sim::check::Violation;
+use crate::sim::check::acceptors::Memory;
+use crate::sim::disk::{Device, Fate, Handle, Lane, Manner, Storage};
 use crate::sim::fault::NEVER_TROUBLED;
 use crate::sim::machine::Machine;
 use crate::sim::narration::{Happened, Place};
 use crate::sim::net::State;
-use crate::sim::process::{HostId, Pid, Process};
+use crate::sim::params::micros;
+use crate::sim::process::{HostId, Outgoing, Pid, Process};
 
 /// Bytes of history that nodes keep: more than any run makes.
 const HISTORY_BYTES: u64 = 1 << 40;
 
+/// The name of the cluster.
+const CLUSTER: &str = "sim";
+
+/// What has been read when a process comes back.
+#[derive(Debug)]
+pub struct Waking {
+    nth: u64,
+    identity: Identity,
+    recovered: Recovered,
+}
+
+/// The disk of a host.
+#[derive(Debug, Default)]
+pub struct Mount {
+    /// The disk that a process started there gets, if there is one.
+    pub device: Option<Device>,
+    /// Disks that there were before.
+    devices: u64,
+    /// The process that may come back with what it holds, and the members that it knew of.
+    pub sleeper: Option<(Pid, Vec<Vec<NodeId>>)>,
+    /// Whether somebody has done something to it that no disk does that works.
+    pub is_damaged: bool,
+    /// How often somebody has begun to read it.
+    reads: u64,
+    /// What was read there, while that takes its time.
+    pub waking: Option<Box<Waking>>,
+    /// The next process that reads it dies after so many operations, and what is left then.
+    pub relapse: Option<(u64, Fate)>,
+}
+
+/// That processes come back, as a sentence.
+const READABLE: &str = "what a crash leaves on a disk that works can be read";
+
+/// How long it takes until somebody has seen to a disk that failed when it was read.
+const REPAIR: Duration = micros(100_000);
+
+/// How long a process stays away that has died while it came back.
+const RELAPSE: Duration = micros(20_000);
+
 impl<M: Machine> World<M> {
+    /// The program is started on a host, unless it runs there: who has left something on its disk
+    /// comes back, and others are somebody new.
+    pub fn boot(&mut self, host: HostId) {
+        if self.listening[host].is_some() || self.mounts[host].waking.is_some() {
+            return;
+        }
+        let Some(device) = self.mounts[host].device.clone() else {
+            self.start(host);
+            return;
+        };
+        let directory = Directory::on(device.handle(Lane::Log, self.now));
+        match self.read(&directory) {
+            Ok(None) => {
+                self.start(host);
+            }
+            Ok(Some((identity, recovered))) => {
+                let mount = &mut self.mounts[host];
+                mount.reads += 1;
+                let nth = mount.reads;
+                let relapse = mount.relapse.take();
+                let dies = relapse.and_then(|(after, fate)| {
+                    let at = device.done_at(usize::try_from(after).unwrap_or(usize::MAX))?;
+                    Some((at, Happening::Relapse { host, nth, fate }))
+                });
+                let (at, happening) = dies.unwrap_or_else(|| {
+                    let at = device.free_at(Lane::Log);
+                    (at, Happening::Awake { host, nth })
+                });
+                mount.waking = Some(Box::new(Waking {
+                    nth,
+                    identity,
+                    recovered,
+                }));
+                self.queue.push(at, happening);
+            }
+            Err(Unusable::Disk(_)) if device.take_failed() => {
+                device.stop(self.now);
+                device.mend();
+                let at = self.now + REPAIR;
+                self.queue.push(at, Happening::Start { host });
+            }
+            Err(error) => {
+                if !self.mounts[host].is_damaged {
+                    let detail = format!("host {host} at {} ms: {error}", self.now.0 / 1000);
+                    self.accuse(Violation::new(READABLE, detail));
+                }
+                sometimes!(DamageRefused);
+                // As its operator does it: the directory is moved away, and the process joins anew.
+                self.lose_disk(host);
+                self.start(host);
+            }
+        }
+    }
+
+    /// What the process reads that comes back: who it was, and what.
+    fn read(
+        &self,
+        directory: &Directory<Handle>,
+    ) -> Result<Option<(Identity, Recovered)>, Unusable> {
+        let Some(identity) = directory.identity()? else {
+            return Ok(None);
+        };
+        let recovered = directory.recover(identity.id, self.history_limits())?;
+        let identity = Identity {
+            boot: identity.boot.saturating_add(1),
+            ..identity
+        };
+        directory.identify(&identity)?;
+        Ok(Some((identity, recovered)))
+    }
+
+    pub(super) fn on_awake(&mut self, host: HostId, nth: u64) {
+        let mount = &mut self.mounts[host];
+        let Some(waking) = mount.waking.take_if(|waking| waking.nth == nth) else {
+            return;
+        };
+        let Waking {
+            identity,
+            recovered,
+            ..
+        } = *waking;
+        let (id, boot) = (identity.id, identity.boot);
+        let start = Start::Resume {
+            cluster: CLUSTER.to_owned(),
+            state: Box::new(recovered.state),
+            records: recovered.records,
+        };
+        let device = mount.device.clone().expect("it was read");
+        let sleeper = mount.sleeper.take();
+        let storage = Storage::on(
+            device,
+            identity,
+            Some(recovered.tail),
+            self.params.log_bytes,
+            self.now,
+        );
+        sometimes!(ComesBack);
+        self.remains.comes_back(id);
+        let pid = self.add_process(host, id, boot, start, storage);
+        self.check_memory(pid);
+        self.processes[pid].former = sleeper.map(|(former, _)| former);
+        for actor in &mut self.actors {
+            if actor.pinned.is_some() && actor.pinned == self.processes[pid].former {
+                actor.pinned = Some(pid);
+            }
+        }
+    }
+
+    /// Whoever comes back remembers what it must; and what it remembers is durable, or it could forget
+    /// it in its next life.
+    fn check_memory(&mut self, pid: Pid) {
+        let process = &self.processes[pid];
+        let id = process.id;
+        let checkpoint = process.machine.as_ref().and_then(M::checkpoint);
+        let (Some(checkpoint), Some(device)) = (checkpoint, process.storage.device()) else {
+            return;
+        };
+        let view = process.machine.as_ref().and_then(M::view);
+        let applied = view.map(|view| view.applied).unwrap_or_default();
+        let memory = Memory::of(applied, &checkpoint.memory);
+        let durable = self.memory_on(&device.worst(self.now), id);
+        let judged = durable.and_then(|durable| self.observer.comes_back(id, &memory, &durable));
+        if let Err(violation) = judged {
+            self.accuse(violation);
+        }
+    }
+
+    /// What a process would remember that came back with this disk.
+    fn memory_on(&self, device: &Device, id: NodeId) -> Result<Memory, Violation> {
+        let directory = Directory::on(device.handle(Lane::Log, self.now));
+        match directory.recover(id, self.history_limits()) {
+            Ok(recovered) => Ok(Memory::of(recovered.state.applied(), &recovered.records)),
+            Err(error) => {
+                let detail = format!(
+                    "{id} at {} ms, after a loss of power: {error}",
+                    self.now.0 / 1000
+                );
+                Err(Violation::new(READABLE, detail))
+            }
+        }
+    }
+
+    /// Should the power go now everywhere, everybody would remember what it must.
+    pub(in crate::sim) fn check_disks(&self) -> Result<(), Violation> {
+        for mount in self.mounts.iter().filter(|mount| !mount.is_damaged) {
+            let Some(device) = &mount.device else {
+                continue;
+            };
+            let worst = device.worst(self.now);
+            let directory = Directory::on(worst.handle(Lane::Log, self.now));
+            let identity = directory.identity().map_err(|error| {
+                let detail = format!("at the end, after a loss of power: {error}");
+                Violation::new(READABLE, detail)
+            })?;
+            if let Some(Identity { id, .. }) = identity {
+                let memory = self.memory_on(&worst, id)?;
+                self.observer.remembers(id, &memory)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn history_limits(&self) -> HistoryLimits {
+        HistoryLimits {
+            revs: self.params.history_revs.max(1),
+            bytes: HISTORY_BYTES,
+        }
+    }
+
+    pub(super) fn on_relapse(&mut self, host: HostId, nth: u64, fate: Fate) {
+        let mount = &mut self.mounts[host];
+        if mount.waking.take_if(|waking| waking.nth == nth).is_none() {
+            return;
+        }
+        sometimes!(DiesInRecovery);
+        self.leave_disk(host, fate);
+        let at = self.now + RELAPSE;
+        self.queue.push(at, Happening::Start { host });
+    }
+
+    /// What becomes of the disk of a host when the process there dies, or dies while it reads it.
+    pub(in crate::sim) fn leave_disk(&mut self, host: HostId, fate: Fate) {
+        self.mounts[host].waking = None;
+        let Some(device) = &self.mounts[host].device else {
+            return;
+        };
+        match fate {
+            Fate::Gone => self.lose_disk(host),
+            Fate::Written => device.stop(self.now),
+            Fate::Synced => device.lose_power(self.now),
+        }
+    }
+
+    /// Those who can come back do so. Without a majority of theirs, all of them.
+    pub(in crate::sim) fn wake_sleepers(&mut self, mut chosen: impl FnMut() -> bool) {
+        self.is_ebbing = true;
+        for host in 0..self.hosts.len() {
+            if self.mounts[host].sleeper.is_some() && chosen() {
+                if let Some(device) = &self.mounts[host].device {
+                    device.mend();
+                }
+                self.mounts[host].relapse = None;
+                self.boot(host);
+            }
+        }
+    }
+
+    /// Whether somebody is about to come back.
+    pub(in crate::sim) fn is_waking(&self) -> bool {
+        self.mounts.iter().any(|mount| mount.waking.is_some())
+    }
+
+    /// Whether more than half of each configuration lives that anybody knows of who lives, or can
+    /// come back.
+    pub(in crate::sim) fn has_majorities(&self) -> bool {
+        let is_alive = |id: &&NodeId| {
+            let pid = self.by_id.get(id);
+            pid.is_some_and(|pid| self.processes[*pid].is_alive())
+        };
+        let sets = self.member_sets_ever();
+        sets.iter()
+            .all(|set| set.iter().filter(is_alive).count() > set.len() / 2)
+    }
+
+    fn lose_disk(&mut self, host: HostId) {
+        let mount = &mut self.mounts[host];
+        mount.device = None;
+        mount.sleeper = None;
+        mount.is_damaged = false;
+    }
+
     /// Starts a process on a host. The first one founds the cluster; others are told the addresses
     /// of some live ones.
     pub fn start(&mut self, host: HostId) -> Pid {
@@ -34,15 +312,62 @@ impl<M: Machine> World<M> {
         dice.shuffle(&mut live);
         live.truncate(2);
         let start = if pid == 0 {
-            let cluster = "sim".to_owned();
+            let cluster = CLUSTER.to_owned();
             Start::Found { cluster }
         } else {
             Start::Join
         };
-        let machine = M::new(self.config(pid, id, host, start), &self.shared);
+        let storage = self.new_storage(host, id);
+        let pid = self.add_process(host, id, 0, start, storage);
+        self.processes[pid].attach = live.clone();
+        for host in live {
+            self.dial_soon(pid, host);
+        }
+        pid
+    }
+
+    /// Where somebody new writes.
+    fn new_storage(&mut self, host: HostId, id: NodeId) -> Storage<Outgoing> {
+        let Manner::Syncs(usual) = self.params.disk else {
+            return Storage::in_memory();
+        };
+        let mount = &mut self.mounts[host];
+        mount.sleeper = None;
+        if mount.device.is_none() {
+            let name = (host as u64) << 16 | mount.devices;
+            mount.devices += 1;
+            mount.device = Some(Device::new(usual, self.chance.dice(What::Disk, name)));
+        }
+        let device = mount.device.clone().expect("there is one by now");
+        let identity = Identity {
+            id,
+            boot: 0,
+            cluster: CLUSTER.to_owned(),
+            listen: self.hosts[host].clone(),
+            advertise: None,
+            through: Vec::new(),
+            standing: Standing::Whole,
+        };
+        Storage::on(device, identity, None, self.params.log_bytes, self.now)
+    }
+
+    fn add_process(
+        &mut self,
+        host: HostId,
+        id: NodeId,
+        boot: u32,
+        start: Start,
+        storage: Storage<Outgoing>,
+    ) -> Pid {
+        let pid = self.processes.len();
+        let who = self.name_next(host);
+        let mut config = self.config(pid, id, host, start);
+        config.boot = boot;
+        config.durable = storage.device().is_some();
+        let machine = M::new(config, &self.shared);
         let mut process =
             Process::new(who, host, id, machine, self.now, &self.chance, &self.params);
-        process.attach = live.clone();
+        process.storage = storage;
         self.processes.push(process);
         self.troubled_until.push(NEVER_TROUBLED);
         self.by_id.insert(id, pid);
@@ -51,9 +376,6 @@ impl<M: Machine> World<M> {
         self.hearing.add_process(self.now);
         self.tell(Place::Node(pid), || Happened::Started { host });
         self.take_turn_soon(pid);
-        for host in live {
-            self.dial_soon(pid, host);
-        }
         pid
     }
 
@@ -74,6 +396,7 @@ impl<M: Machine> World<M> {
             id,
             boot: 0,
             addr: self.hosts[host].clone(),
+            web: String::new(),
             hostname: format!("host{pid}"),
             version: "sim".to_owned(),
             start,
@@ -105,25 +428,52 @@ impl<M: Machine> World<M> {
         let host = self.processes[pid].host;
         self.troubled_until[pid] = Time::NEVER;
         self.listening[host] = None;
+        // The directory is held by the one that lives.
+        self.lose_disk(host);
         self.start(host);
     }
 
-    /// Ends a process with all it remembered.
-    pub fn crash(&mut self, pid: Pid) {
+    /// Ends a process at once. What is left of its disk decides whether it can come back.
+    pub fn crash(&mut self, pid: Pid, fate: Fate) {
         self.stats.crashes += 1;
+        let host = self.processes[pid].host;
+        if self.is_listening(pid) && self.processes[pid].storage.device().is_some() {
+            let machine = self.processes[pid].machine.as_ref();
+            let sets = machine.map(M::member_sets).unwrap_or_default();
+            self.mounts[host].sleeper = Some((pid, sets));
+            self.leave_disk(host, fate);
+        }
         self.end(pid, self.net.params.half_open_ppm);
     }
 
-    /// Ends a process in order: everybody is told that their connections to it have ended.
+    /// Ends a process in order: what it has to write is written, and everybody is told that their
+    /// connections to it have ended.
     pub fn stop(&mut self, pid: Pid) {
+        self.processes[pid].storage.finish(self.now);
         self.end(pid, 0);
+    }
+
+    /// A process that cannot write stops, and is started again when somebody has seen to its disk.
+    /// Tells whether that was to be expected.
+    pub(super) fn fail_stop(&mut self, pid: Pid) -> bool {
+        let device = self.processes[pid].storage.device().cloned();
+        let Some(device) = device.filter(Device::take_failed) else {
+            return false;
+        };
+        sometimes!(StopsForDisk);
+        let back_us = self.processes[pid].back_after_failure_us;
+        self.crash(pid, Fate::Written);
+        device.mend();
+        let (at, host) = (self.now + micros(back_us), self.processes[pid].host);
+        self.queue.push(at, Happening::Start { host });
+        true
     }
 
     fn end(&mut self, pid: Pid, half_open_ppm: u32) {
         self.tell(Place::Node(pid), || Happened::Ended);
         let process = &mut self.processes[pid];
         sometimes!(DiesBeforeReady, !process.ready);
-        sometimes!(DiesWithUnsynced, process.disk.holds_something());
+        sometimes!(DiesWithUnsynced, process.storage.holds_something());
         sometimes!(DiesWithFullInbox, !process.inbox.is_empty());
         process.machine = None;
         process.ready = false;
@@ -172,5 +522,30 @@ impl<M: Machine> World<M> {
             }
         }
         sets
+    }
+
+    /// The same, and those that processes knew of that may come back.
+    pub fn member_sets_ever(&self) -> Vec<Vec<NodeId>> {
+        let mut sets = self.member_sets();
+        let sleepers = self
+            .mounts
+            .iter()
+            .filter_map(|mount| mount.sleeper.as_ref());
+        for set in sleepers.flat_map(|(_, sets)| sets) {
+            if !sets.contains(set) {
+                sets.push(set.clone());
+            }
+        }
+        sets
+    }
+
+    /// Whether a process lives, or may come back.
+    pub fn is_there(&self, id: NodeId) -> bool {
+        let Some(pid) = self.by_id.get(&id).copied() else {
+            return false;
+        };
+        let mount = &self.mounts[self.processes[pid].host];
+        let sleeps = mount.sleeper.as_ref().is_some_and(|(one, _)| *one == pid);
+        self.processes[pid].is_alive() || (sleeps && !mount.is_damaged)
     }
 }

@@ -39,6 +39,7 @@ use crate::core::protocol::client::Response;
 
 pub use happening::Happening;
 pub use links::Parcel;
+pub use lives::Mount;
 pub use sessions::{Actor, Conn};
 
 /// Events after which a run counts as running away: a hundred times a usual one.
@@ -98,6 +99,10 @@ pub struct World<M: Machine> {
     client_cuts: Vec<(usize, HostId, Time)>,
     shared: M::Shared,
     listening: Vec<Option<Pid>>,
+    /// The disk of each host.
+    pub(super) mounts: Vec<Mount>,
+    /// Whether the storm is over, and those come back who can.
+    pub(super) is_ebbing: bool,
     /// The events as they were applied.
     pub(super) chronicle: Chronicle,
     observer: Observer,
@@ -177,6 +182,8 @@ impl<M: Machine> World<M> {
             client_cuts: Vec::new(),
             shared,
             listening: Vec::new(),
+            mounts: Vec::new(),
+            is_ebbing: false,
             chronicle: Chronicle::default(),
             observer: Observer::default(),
             hearing: Hearing::default(),
@@ -196,6 +203,7 @@ impl<M: Machine> World<M> {
         let (high, low) = (host / 250, host % 250 + 1);
         self.hosts.push(format!("10.0.{high}.{low}:8046"));
         self.listening.push(None);
+        self.mounts.push(Mount::default());
         self.doors.push(Door::Open);
         self.net.add_host();
         host

@@ -9,6 +9,7 @@ use crate::core::protocol::client::encode_frame;
 use crate::sim::chance::Dice;
 use crate::sim::check::Violation;
 use crate::sim::check::observer::Observer;
+use crate::sim::disk::Lane;
 use crate::sim::machine::Machine;
 use crate::sim::narration::{Happened, Place};
 use crate::sim::net::State;
@@ -42,7 +43,9 @@ impl<M: Machine> World<M> {
             self.queue.push(free, Happening::Turn { pid });
             return;
         }
-        self.release_synced(pid);
+        if !self.look_at_disk(pid) {
+            return;
+        }
         let most = group_limit(&mut self.processes[pid].group_dice);
         let mut effects = std::mem::take(&mut self.effects);
         let process = &mut self.processes[pid];
@@ -91,18 +94,18 @@ impl<M: Machine> World<M> {
             self.take_turn_soon(pid);
         }
         let process = &mut self.processes[pid];
-        if let Some(sync) = process.disk.begin_sync() {
-            let takes = sync.takes * u32::try_from(process.slow.min(20)).unwrap_or(1);
-            let upto = sync.upto;
-            self.queue
-                .push(self.now + takes, Happening::Synced { pid, upto });
-        }
+        let Some(machine) = &process.machine else {
+            return;
+        };
+        let storage = &mut process.storage;
+        storage.order(machine.installs(), || machine.checkpoint());
+        self.go_on_writing(pid);
     }
 
     /// Shows the checkers what a turn has led to, before anybody hears of it.
     fn observe(&mut self, pid: Pid) {
         let process = &mut self.processes[pid];
-        let (id, durable) = (process.id, process.disk.durable());
+        let (id, durable) = (process.id, process.storage.durable());
         let records = std::mem::take(&mut process.records);
         if !records.is_empty() {
             for (at, record) in &records {
@@ -173,6 +176,9 @@ impl<M: Machine> World<M> {
                 let is_asked = self.processes[pid].leaving.is_some();
                 if matches!(reason, Halt::Evicted { .. }) || reason == Halt::Left && is_asked {
                     return self.retire(pid, &reason);
+                }
+                if matches!(reason, Halt::Disk { .. }) && self.fail_stop(pid) {
+                    return;
                 }
                 self.accuse(Violation::new(
                     "no node has to halt",
@@ -267,22 +273,49 @@ impl<M: Machine> World<M> {
         }
     }
 
-    pub(super) fn on_synced(&mut self, pid: Pid, upto: RecordId) {
-        self.processes[pid].synced = Some(upto);
+    /// Has the next thing written that is to be, if nothing is under way.
+    fn go_on_writing(&mut self, pid: Pid) {
+        if let Some(at) = self.processes[pid].storage.begin(self.now) {
+            let lane = Lane::Log;
+            self.queue.push(at, Happening::Wrote { pid, lane });
+        }
+    }
+
+    pub(super) fn on_wrote(&mut self, pid: Pid, lane: Lane) {
+        let process = &mut self.processes[pid];
+        if !process.is_alive() {
+            return;
+        }
+        process.has_news = true;
+        if let Some(at) = process.storage.end(lane, self.now) {
+            let lane = Lane::Snapshot;
+            self.queue.push(at, Happening::Wrote { pid, lane });
+        }
+        self.go_on_writing(pid);
         self.take_turn_soon(pid);
     }
 
-    /// What waited for a sync that has ended leaves.
-    fn release_synced(&mut self, pid: Pid) {
+    /// What waited for what has become durable leaves. Tells whether the process goes on.
+    fn look_at_disk(&mut self, pid: Pid) -> bool {
         let process = &mut self.processes[pid];
-        let Some(upto) = process.synced.take() else {
-            return;
-        };
+        if !std::mem::take(&mut process.has_news) {
+            return true;
+        }
         let id = process.id;
-        self.trace.add(self.now, pid, Kind::Synced, upto.0);
-        self.tell(Place::Node(pid), || Happened::Durable { upto });
-        self.check(|observer| observer.durable(id, upto));
-        for mut outgoing in self.processes[pid].disk.end_sync(upto) {
+        if let Some(failure) = process.storage.failure() {
+            let error = failure.to_owned();
+            self.take_effect(pid, Effect::Halt(Halt::Disk { error }), self.now);
+            return false;
+        }
+        let before = process.storage.durable();
+        let released = process.storage.look();
+        let upto = process.storage.durable();
+        if upto > before {
+            self.trace.add(self.now, pid, Kind::Synced, upto.0);
+            self.tell(Place::Node(pid), || Happened::Durable { upto });
+            self.check(|observer| observer.durable(id, upto));
+        }
+        for mut outgoing in released {
             if outgoing.to.contains(&id) {
                 outgoing.to.retain(|to| *to != id);
                 let message = outgoing.message.clone();
@@ -293,6 +326,7 @@ impl<M: Machine> World<M> {
                 self.send(pid, &outgoing, self.now);
             }
         }
+        true
     }
 }
 

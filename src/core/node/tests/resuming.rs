@@ -222,3 +222,34 @@ fn a_lone_member_that_did_not_get_to_found_its_cluster_does_so_when_it_is_back()
         assert_eq!(world.ask(1, set("/b", "x", -1)).error(), None);
     }
 }
+
+#[test]
+fn an_old_copy_of_a_disk_halts_once_the_log_tells_of_what_came_after() {
+    let mut world = World::cluster(3, 3);
+    let disks = world.checkpoint();
+    world.power_loss(&disks);
+    world.run(Duration::from_secs(3));
+    world.replies.clear();
+    let old = world.checkpoint();
+    for nth in 0..4 {
+        let path = format!("/a/{nth}");
+        assert_eq!(world.ask(1, set(&path, "x", -1)).error(), None);
+    }
+    world.agree();
+
+    // The first one again, as it was before that.
+    let (n, state, memory) = &old.0[0];
+    let start = Start::Resume {
+        cluster: "local".into(),
+        state: Box::new(state.clone()),
+        records: memory.clone(),
+    };
+    let mut config = config(*n, start);
+    config.boot = 1;
+    world.nodes.insert(id(*n), Node::new(config));
+    world.inputs.clear();
+    world.run(Duration::from_secs(3));
+    let halt = Halt::Outdated { later: 1 };
+    assert_eq!(world.halted.first(), Some(&(id(1), halt)));
+    assert!(world.halted.iter().all(|(who, _)| *who == id(1)));
+}

@@ -52,6 +52,12 @@ pub struct Report {
     /// It has a data directory, and may come back with its memory when it has ended.
     #[prost(bool, tag = "15")]
     pub durable: bool,
+    /// The address of its web view; empty if it has none.
+    #[prost(string, tag = "16")]
+    pub web: String,
+    /// The oldest revision that it can tell of.
+    #[prost(uint64, tag = "17")]
+    pub oldest: u64,
 }
 
 /// A membership slot.

@@ -45,6 +45,8 @@ pub struct Hello {
     pub addr: String,
     /// How often this identity has been started before.
     pub boot: u32,
+    /// A random number of this life: of two with one identity and one count, one is a copy.
+    pub life: u64,
     /// The secret that grants everything; empty if unset.
     pub secret: Vec<u8>,
     /// Whom it wants to reach, if it knows.
@@ -60,6 +62,7 @@ impl fmt::Debug for Hello {
             .field("id", &self.id)
             .field("addr", &self.addr)
             .field("boot", &self.boot)
+            .field("life", &self.life)
             .field("expect", &self.expect)
             .field("lineage", &self.lineage)
             .finish_non_exhaustive()
@@ -129,6 +132,13 @@ pub enum Refusal {
     /// The node does not belong to any cluster so far, and neither does the dialer.
     #[error("it looks for its cluster itself")]
     Homeless,
+    /// The dialer has been started later than this before: it has come back with what it remembered
+    /// in the past.
+    #[error("it knows this process from its start {boot}, after which this one must not go on")]
+    Outdated {
+        /// How often it had been started before in the latest life that is known.
+        boot: u32,
+    },
 }
 
 /// Why bytes are not a greeting.
@@ -243,6 +253,7 @@ mod tests {
             id: NodeId([2; 10]),
             addr: "10.0.0.2:8046".into(),
             boot: 3,
+            life: 0xab,
             secret: b"sesame".to_vec(),
             expect: None,
             lineage: None,

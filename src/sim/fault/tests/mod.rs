@@ -12,12 +12,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::core::consensus::Slot;
-use crate::core::durable::Record;
+use crate::core::durable::{Checkpoint, Record};
 use crate::core::env::{Env, Input, Time};
 use crate::core::id::NodeId;
 use crate::core::node::{Config, Node};
 use crate::core::protocol::client::Response;
 use crate::core::protocol::peer::Message;
+use crate::core::state::{State, StateExport};
+use crate::core::store::HistoryLimits;
 use crate::sim::disk::Manner;
 use crate::sim::fault::Fault;
 use crate::sim::machine::{Machine, View};
@@ -102,6 +104,21 @@ impl Machine for Listener {
     /// One configuration of all that ever started.
     fn member_sets(&self) -> Vec<Vec<NodeId>> {
         vec![self.shared.ids.borrow().clone()]
+    }
+
+    /// With a disk it begins as a node does that founds a cluster.
+    fn installs(&self) -> u64 {
+        1
+    }
+
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        let history = HistoryLimits { revs: 1, bytes: 1 };
+        let state = State::founded_by(self.id, 2, history);
+        Some(Checkpoint {
+            lineage: state.lineage(),
+            state: StateExport::new(&state),
+            memory: Vec::new(),
+        })
     }
 
     fn seats(&self) -> Vec<(u64, Option<NodeId>)> {

@@ -64,6 +64,8 @@ fn the_slot_of_a_dead_member_is_vacated_and_a_standby_takes_it() {
     world.inflict(Fault::Crash {
         host,
         moment: Moment::Now,
+        disk: crate::sim::disk::Fate::Gone,
+        relapse: None,
         back_us: 100_000_000,
         back_host: Some(host),
     });

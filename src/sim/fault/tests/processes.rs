@@ -7,6 +7,8 @@ fn crash(host: usize, moment: Moment) -> Fault {
     Fault::Crash {
         host,
         moment,
+        disk: crate::sim::disk::Fate::Gone,
+        relapse: None,
         back_us: 5_000,
         back_host: Some(host),
     }

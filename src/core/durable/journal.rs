@@ -1,0 +1,221 @@
+//! Write-ahead, in one place: what waits for a record is held until the record is durable.
+
+use std::collections::VecDeque;
+
+use super::{Checkpoint, Order, Progress, Record, Tail, put_record};
+use crate::core::env::RecordId;
+
+/// Bytes of records that nothing waits for, beyond which they are written nevertheless.
+const IDLE_BYTES_MAX: usize = 256 << 10;
+
+/// The records of a process, and what waits for them.
+#[derive(Debug)]
+pub struct Journal<T> {
+    appended: u64,
+    durable: u64,
+    /// The last record that something waits for.
+    wanted: u64,
+    held: VecDeque<(RecordId, T)>,
+    /// Nothing if the process keeps nothing on disk: each record is durable at once. What is sent
+    /// goes through here all the same, so that the rule holds for any log.
+    log: Option<Log>,
+}
+
+#[derive(Debug)]
+struct Log {
+    /// Records that were not ordered to be written, encoded.
+    pending: Vec<u8>,
+    /// The last record that was.
+    written: u64,
+    /// How often the node had got its state from elsewhere when the log began.
+    installs: u64,
+    /// Bytes since the last snapshot began.
+    bytes: u64,
+    bytes_max: u64,
+    /// Snapshots that were ordered.
+    snapshots: u64,
+    /// How far the writing was when it was looked at last.
+    snapshots_done: u64,
+    snapshot_bytes: u64,
+}
+
+impl<T> Journal<T> {
+    /// That of a process that keeps nothing on disk.
+    pub fn in_memory() -> Journal<T> {
+        Journal {
+            appended: 0,
+            durable: 0,
+            wanted: 0,
+            held: VecDeque::new(),
+            log: None,
+        }
+    }
+
+    /// That of a process whose log goes on at `tail`, if it has one. A snapshot is written when the
+    /// log is as long as `bytes_max`, and as the one before.
+    pub fn on_disk(tail: Option<Tail>, bytes_max: u64) -> Journal<T> {
+        let log = Log {
+            pending: Vec::new(),
+            written: 0,
+            installs: 0,
+            bytes: tail.map_or(0, |tail| tail.log_bytes),
+            bytes_max,
+            snapshots: 0,
+            snapshots_done: 0,
+            snapshot_bytes: tail.map_or(0, |tail| tail.snapshot_bytes),
+        };
+        Journal {
+            log: Some(log),
+            ..Journal::in_memory()
+        }
+    }
+
+    /// Appends a record.
+    pub fn append(&mut self, record: &Record) -> RecordId {
+        self.appended += 1;
+        match &mut self.log {
+            None => self.durable = self.appended,
+            Some(log) => put_record(record, &mut log.pending),
+        }
+        RecordId(self.appended)
+    }
+
+    /// Gives `effect` back if it may leave, and holds it otherwise.
+    pub fn admit(&mut self, after: Option<RecordId>, effect: T) -> Option<T> {
+        match after {
+            Some(record) if record.0 > self.durable => {
+                assert!(
+                    record.0 <= self.appended,
+                    "nothing waits for what is not written"
+                );
+                self.wanted = self.wanted.max(record.0);
+                self.held.push_back((record, effect));
+                None
+            }
+            _ => Some(effect),
+        }
+    }
+
+    /// The next effect that was held and may leave.
+    pub fn release(&mut self) -> Option<T> {
+        let nth = self
+            .held
+            .iter()
+            .position(|(after, _)| after.0 <= self.durable)?;
+        self.held.remove(nth).map(|(_, effect)| effect)
+    }
+
+    /// The last record.
+    pub fn appended(&self) -> RecordId {
+        RecordId(self.appended)
+    }
+
+    /// The last record that is known to be durable.
+    pub fn durable(&self) -> RecordId {
+        RecordId(self.durable)
+    }
+
+    /// Whether anything waits for a record.
+    pub fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// What is to be written at the end of a group of inputs: what something waits for. A node that
+    /// has got its state from elsewhere gives a checkpoint, and so does one whose log has grown long.
+    pub fn orders(
+        &mut self,
+        installs: u64,
+        checkpoint: impl Fn() -> Option<Checkpoint>,
+    ) -> Vec<Order> {
+        let Some(log) = &mut self.log else {
+            return Vec::new();
+        };
+        let upto = self.appended;
+        if installs != log.installs {
+            let checkpoint = Box::new(checkpoint().expect("it has got a state"));
+            log.installs = installs;
+            // All of it is in the checkpoint, and does not follow from what was written before.
+            log.pending.clear();
+            log.written = upto;
+            log.snapshots += 1;
+            log.bytes = 0;
+            return vec![Order::Begin { checkpoint, upto }];
+        }
+        let mut orders = Vec::new();
+        let is_long = log.is_long();
+        let is_wanted = self.wanted > log.written;
+        if !log.pending.is_empty() && (is_wanted || is_long || log.pending.len() > IDLE_BYTES_MAX) {
+            log.bytes += log.pending.len() as u64;
+            orders.extend(log.rest(upto));
+        }
+        if is_long && let Some(checkpoint) = checkpoint() {
+            log.snapshots += 1;
+            log.bytes = 0;
+            orders.push(Order::Compact(Box::new(checkpoint)));
+        }
+        orders
+    }
+
+    /// What is left to be written when a process ends. Nothing waits for it, but whoever comes back
+    /// is further on with it.
+    pub fn last_order(&mut self) -> Option<Order> {
+        let upto = self.appended;
+        self.log.as_mut().and_then(|log| log.rest(upto))
+    }
+
+    /// Takes note of what has become durable.
+    pub fn note(&mut self, progress: &Progress) {
+        self.durable = self.durable.max(progress.durable);
+        if let Some(log) = &mut self.log {
+            log.snapshots_done = progress.snapshots;
+            log.snapshot_bytes = progress.snapshot_bytes;
+        }
+    }
+}
+
+impl Log {
+    fn rest(&mut self, upto: u64) -> Option<Order> {
+        self.written = upto;
+        let records = std::mem::take(&mut self.pending);
+        (!records.is_empty()).then_some(Order::Write { records, upto })
+    }
+
+    /// Whether it is time for a snapshot. One is written at a time; and the log has to be as long as
+    /// the snapshot, which would otherwise be most of what is written.
+    fn is_long(&self) -> bool {
+        self.bytes > self.bytes_max.max(self.snapshot_bytes)
+            && self.snapshots_done == self.snapshots
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: Record = Record::Round { round: 1 };
+
+    #[test]
+    fn what_waits_for_a_record_leaves_when_that_is_durable() {
+        let mut memory = Journal::in_memory();
+        let first = memory.append(&RECORD);
+        assert_eq!(first, RecordId(1));
+        assert_eq!(memory.admit(Some(first), 'a'), Some('a'));
+
+        let mut journal = Journal::on_disk(None, 1 << 20);
+        let second = journal.append(&RECORD);
+        let third = journal.append(&RECORD);
+        assert_eq!(journal.admit(Some(third), 'c'), None);
+        assert_eq!(journal.admit(Some(second), 'b'), None);
+        assert_eq!(journal.admit(None, 'd'), Some('d'));
+        assert_eq!(journal.release(), None);
+        let durable = |record: RecordId| Progress {
+            durable: record.0,
+            ..Progress::default()
+        };
+        journal.note(&durable(second));
+        assert_eq!(journal.release(), Some('b'));
+        assert_eq!(journal.release(), None);
+        journal.note(&durable(third));
+        assert_eq!(journal.release(), Some('c'));
+    }
+}

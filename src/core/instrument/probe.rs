@@ -381,8 +381,6 @@ probes! {
     PowerLossOfAll,
     /// Power goes on a host while a process there reads its directory.
     PowerLossWhileReading,
-    /// Processes of two clusters meet, one of which was made of the other.
-    LineagesMeet,
     /// A process comes back as who it was.
     ComesBack,
     /// A process dies while it reads its directory.

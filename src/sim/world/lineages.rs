@@ -3,7 +3,6 @@
 use super::World;
 use crate::core::env::Time;
 use crate::core::id::{Lineage, NodeId};
-use crate::core::instrument::sometimes;
 use crate::core::node::Start;
 use crate::core::state::State;
 use crate::sim::chance::What;
@@ -30,10 +29,7 @@ impl<M: Machine> World<M> {
     /// Whether two processes let each other in. Who belongs to no cluster yet takes that of the other.
     pub(super) fn greet(&mut self, one: Pid, other: Pid) -> bool {
         match (self.lineage_of(one), self.lineage_of(other)) {
-            (Some(mine), Some(theirs)) => {
-                sometimes!(LineagesMeet, mine != theirs);
-                return mine == theirs;
-            }
+            (Some(mine), Some(theirs)) => return mine == theirs,
             (None, Some(theirs)) => self.processes[one].lineage = Some(theirs),
             (Some(mine), None) => self.processes[other].lineage = Some(mine),
             (None, None) => {}

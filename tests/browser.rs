@@ -220,7 +220,12 @@ fn what_is_written_is_seen_at_once() {
     browser.shot("phone-cluster-dark");
     browser.dark(false);
     browser.click("nav [data-tab=tree]");
-    browser.until("document.querySelector('.row').offsetHeight > 30");
+    // Rows have the height of fingers, and lie one below the other.
+    browser.until(
+        "[...document.querySelectorAll('.row:not([hidden])')].map((row) => row.getBoundingClientRect())\
+         .toSorted((a, b) => a.top - b.top)\
+         .every((row, n, all) => row.height > 30 && (n === 0 || row.top >= all[n - 1].bottom - 1))",
+    );
     browser.shot("phone-files-light");
     assert_eq!(browser.text("document.documentElement.scrollWidth"), "390");
     is_clean(&browser);

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::json;
 use tokio::time::sleep;
 
+use super::access::Caller;
 use super::failure::Failure;
 use super::files::answer;
 use super::routes::App;
@@ -91,9 +91,8 @@ impl Past {
 /// The oldest revision that can be read, the present one, and when which was the present.
 pub(super) async fn history(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Response, Failure> {
-    let caller = app.access.caller(&headers)?;
     app.access.check_reads(caller)?;
     let measures = app.desk.measure().await;
     let measures = measures.ok_or_else(|| Failure::unavailable("the node does not answer"))?;

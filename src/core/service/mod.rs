@@ -2,6 +2,7 @@
 //!
 //! * `request.rs`: the checks that are made in request order, verb by verb.
 //! * `answer.rs`: answers from the store, at the present or at a revision.
+//! * `restore.rs`: the checks of the steps of a restoration.
 //! * `session.rs`: what a connection may do, and what it waits for.
 //! * `load.rs`: how much waits.
 //!
@@ -10,6 +11,7 @@
 mod answer;
 mod load;
 mod request;
+mod restore;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,13 +21,14 @@ use session::Session;
 
 use super::consensus::Ticket;
 use super::env::{Env, Time};
+use super::histogram::Histogram;
 use super::id::{Rev, SessionId};
 use super::instrument::{planted, sometimes};
 use super::limits::Limits;
-use super::log::Seq;
+use super::log::{Op, Seq};
 use super::protocol::client::{ErrorCode, Report, Request, Response, Verb};
 use super::state::Outcome;
-use super::store::{Event, EventKind, Mutation, Refusal, Store, WatchId, Watches};
+use super::store::{Event, EventKind, Refusal, Store, WatchId, Watches};
 
 /// Clients and what they wait for.
 #[derive(Clone, Debug)]
@@ -47,6 +50,9 @@ pub struct Service {
     last_write: Option<Time>,
     /// When a client that wanted to write was last told to go to a member.
     turned_away: Option<Time>,
+    /// How long writes and reads that are settled have waited, in microseconds.
+    write_waits: Histogram,
+    read_waits: Histogram,
 }
 
 /// What the node was told about serving.
@@ -101,10 +107,10 @@ pub struct Standing {
 pub enum Task {
     /// Nothing.
     Nothing,
-    /// Put this change into the log, then call [`Service::proposed`].
+    /// Put this command into the log, then call [`Service::proposed`].
     Propose {
-        /// The change.
-        mutation: Mutation,
+        /// The command.
+        op: Op,
         /// Of which verb.
         verb: Verb,
         /// The tag to answer under.
@@ -142,6 +148,8 @@ impl Service {
             writes: VecDeque::new(),
             last_write: None,
             turned_away: None,
+            write_waits: Histogram::default(),
+            read_waits: Histogram::default(),
         }
     }
 
@@ -153,6 +161,22 @@ impl Service {
     /// When a client that wanted to write was last told to go to a member.
     pub fn turned_away(&self) -> Option<Time> {
         self.turned_away
+    }
+
+    /// How long writes of clients have waited for their place in the log, in microseconds. Those
+    /// that nobody waits for any more do not count.
+    pub fn write_waits(&self) -> &Histogram {
+        &self.write_waits
+    }
+
+    /// How long reads of clients have waited until the state was up to date, in microseconds.
+    pub fn read_waits(&self) -> &Histogram {
+        &self.read_waits
+    }
+
+    /// How long a request has waited that has to be answered by `deadline`.
+    fn waited(&self, deadline: Time, now: Time) -> u64 {
+        (now + self.rules.timeout).0.saturating_sub(deadline.0)
     }
 
     /// Whether clients are connected.
@@ -230,6 +254,8 @@ impl Service {
                 is_late && *outcome == Outcome::Nothing
             );
             if first == seq && (!write.abandoned || planted!(AnswersTwice)) {
+                self.write_waits
+                    .note(self.waited(write.deadline, env.now()));
                 let response = match outcome {
                     Outcome::Done(rev) if write.verb == Verb::Set => Response {
                         rev: Some(rev.0 as i64),
@@ -239,7 +265,10 @@ impl Service {
                     Outcome::Refused(refusal) => {
                         Response::refuse(write.tag, refusal_code(*refusal))
                     }
-                    Outcome::Guarded(text) => Response::refuse_with(write.tag, text.clone()),
+                    Outcome::Guarded(text) | Outcome::Declined(text) => {
+                        Response::refuse_with(write.tag, text.clone())
+                    }
+                    Outcome::Restored { .. } => Response::to(write.tag),
                 };
                 self.answer(write.session, response, env);
             }
@@ -334,6 +363,7 @@ impl Service {
     /// The state reflects everything that was acknowledged before this read arrived: answers it.
     pub fn read(&mut self, ticket: Ticket, store: &mut Store, env: &mut impl Env) {
         if let Some(read) = self.reads.remove(&ticket) {
+            self.read_waits.note(self.waited(read.deadline, env.now()));
             self.answer_now(read.session, &read.request, store, env);
         }
     }

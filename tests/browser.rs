@@ -9,7 +9,6 @@
 
 #[path = "browser/driver.rs"]
 mod driver;
-#[allow(dead_code, reason = "the tests of the API use the rest")]
 #[path = "http/node.rs"]
 mod node;
 
@@ -376,12 +375,11 @@ fn a_secret_opens_the_page_and_the_read_only_one_never_writes() {
         "true"
     );
     // Not even when the page is talked into trying.
-    browser.js("document.querySelector('#edit').disabled = false");
-    browser.click("#edit");
-    browser.write("#draft", "never");
-    browser.click("#save");
-    browser.until_reads("#said", "permission denied");
-    browser.click("#cancel");
+    browser.js(
+        "import('/page/api.js').then((api) => api.write('/message', 1000000, 'never'))\
+         .catch((error) => { window.refused = error.status })",
+    );
+    browser.until("window.refused === 403");
     browser.until_reads("#value", "hello");
 
     browser.click("#lock");

@@ -6,7 +6,6 @@
     reason = "starts real processes and talks to them"
 )]
 
-#[allow(dead_code, reason = "the tests of the API use the rest")]
 #[path = "http/node.rs"]
 mod node;
 

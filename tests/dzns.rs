@@ -417,3 +417,67 @@ async fn a_name_service_that_is_down_is_waited_for_and_then_not_needed() {
     assert_eq!(files(&names, "/ctl/ns/example/*").await.len(), 1);
     assert_eq!(files(&names, "/ctl/boot/*").await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_name_service_and_a_cluster_keep_a_secret_each() {
+    let port = free_port();
+    let service = format!("127.0.0.1:{port}");
+    let secrets = [("DOOZER_RWSECRET", "sesame"), ("DOOZER_ROSECRET", "poppy")];
+    let serves = Logged::start(&service, &[], &secrets);
+    serves.says("ready").await;
+    let uri = |secret: &str| format!("doozer:?ca={service}{secret}");
+    let inner = |n: u8, uri: &str| {
+        let variables = [
+            ("DOOZER_BOOT_URI", uri),
+            ("DOOZER_RWSECRET", "caraway"),
+            ("DOOZER_ROSECRET", "cumin"),
+        ];
+        let addr = format!("127.0.0.{n}:{port}");
+        Logged::start(&addr, &["-c", "example", "-timeout", "2"], &variables)
+    };
+
+    // The cluster's own secret does not open the name service, and no other one does.
+    let denied = inner(11, &uri(""));
+    denied.says("permission denied").await;
+    let wrong = inner(12, &uri("&sk=wrong"));
+    wrong.says("permission denied").await;
+    assert!(!denied.log().contains("ready"), "it founds nothing");
+    drop((denied, wrong));
+
+    let processes: Vec<Logged> = (13..=15).map(|n| inner(n, &uri("&sk=sesame"))).collect();
+    for process in &processes {
+        process.says("ready").await;
+        for secret in ["sesame", "caraway", "cumin"] {
+            assert!(!process.log().contains(secret), "secrets stay out of logs");
+        }
+    }
+    let lookup = async |cluster: &str, service: &str| {
+        let cluster: Uri = format!("doozer:?cn=example{cluster}")
+            .parse()
+            .expect("a URI");
+        let service: Uri = uri(service).parse().expect("a URI");
+        Client::connect_with(&cluster, Some(&service), Options::default()).await
+    };
+    for (cluster, service) in [
+        ("", "&sk=sesame"),
+        ("&sk=sesame", "&sk=sesame"),
+        ("&sk=caraway", ""),
+        ("&sk=caraway", "&sk=caraway"),
+    ] {
+        let refused = match lookup(cluster, service).await {
+            Ok(client) => client.get("/a").await.err(),
+            Err(error) => Some(error),
+        };
+        let refused = refused.expect("a secret is wrong or missing").to_string();
+        assert!(
+            refused.contains("permission denied"),
+            "{cluster}, {service}: {refused}"
+        );
+    }
+    let client = lookup("&sk=caraway", "&sk=sesame")
+        .await
+        .expect("both are right");
+    let set = client.set("/a", "x", Condition::MISSING).await;
+    set.expect("the cluster takes writes");
+    assert_eq!(files(&client, "/ctl/node/*/addr").await.len(), 3);
+}

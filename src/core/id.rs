@@ -32,11 +32,12 @@ impl fmt::Display for NodeId {
         let mut bits = [0; 16];
         bits[6..].copy_from_slice(&self.0);
         let bits = u128::from_be_bytes(bits);
-        for digit in (0..Self::TEXT_LEN).rev() {
-            let index = (bits >> (5 * digit)) & 31;
-            write!(f, "{}", char::from(ALPHABET[index as usize]))?;
+        let mut text = [0; Self::TEXT_LEN];
+        for (place, letter) in text.iter_mut().rev().enumerate() {
+            let index = (bits >> (5 * place)) & 31;
+            *letter = ALPHABET[index as usize];
         }
-        Ok(())
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

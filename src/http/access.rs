@@ -99,6 +99,12 @@ impl Access {
         }
     }
 
+    /// Whether who asks may read and write.
+    pub(super) fn rights(&self, caller: Caller) -> (bool, bool) {
+        let may_write = self.is_open() || caller == Caller::Writer;
+        (may_write || self.check_reads(caller).is_ok(), may_write)
+    }
+
     /// A client of the node that may do what the caller may.
     pub(super) async fn client(&self, caller: Caller, for_: Purpose) -> Result<Client, Failure> {
         let addr = self.addr()?;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::files::answer;
+use super::page;
 use super::routes::App;
 use crate::client;
 use crate::runtime::Measures;
@@ -54,6 +55,15 @@ fn unready(measures: &Measures) -> Option<&'static str> {
     }
 }
 
+/// What the caller may do.
+pub(super) async fn access(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let (may_read, may_write) = app.access.rights(app.access.caller(&headers)?);
+    Ok(answer(&json!({ "read": may_read, "write": may_write })))
+}
+
 /// How the cluster is: what `doozer status --json` prints.
 pub(super) async fn status(
     State(app): State<Arc<App>>,
@@ -63,6 +73,7 @@ pub(super) async fn status(
     app.access.check_reads(caller)?;
     let status = client::status(&app.access.uri(caller)?, None).await;
     let status = status.map_err(|error| Failure::of(error, caller))?;
+    page::learn(&app, &status);
     let status = serde_json::to_value(status);
     let status = status.map_err(|error| Failure::unavailable(error.to_string()))?;
     Ok(answer(&status))

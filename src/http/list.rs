@@ -57,6 +57,23 @@ pub(super) struct AskedWalk {
     limit: Option<u32>,
     #[serde(default)]
     values: bool,
+    /// Bytes of each value to tell at most, with `values`; all if absent.
+    cut: Option<usize>,
+}
+
+/// The first bytes of a value, as many as were asked for. Text is not cut within a character.
+fn beginning(value: &[u8], cut: Option<usize>) -> &[u8] {
+    let cut = cut.unwrap_or(usize::MAX);
+    if value.len() <= cut {
+        return value;
+    }
+    match std::str::from_utf8(value) {
+        Ok(text) => {
+            let whole = (0..=cut).rev().find(|at| text.is_char_boundary(*at));
+            &value[..whole.unwrap_or(0)]
+        }
+        Err(_) => &value[..cut],
+    }
 }
 
 fn limit(asked: Option<u32>) -> Result<u32, Failure> {
@@ -142,8 +159,9 @@ pub(super) async fn walk(
         fields.insert("rev".into(), entry.rev.0.into());
         fields.insert("len".into(), entry.value.len().into());
         if asked.values {
-            bytes += entry.value.len();
-            put_value(&mut fields, &entry.value);
+            let told = beginning(&entry.value, asked.cut);
+            bytes += told.len();
+            put_value(&mut fields, told);
         }
         page.push(Value::from(fields));
     }

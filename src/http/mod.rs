@@ -8,8 +8,9 @@
 //! * `desk.rs`: what the node's thread tells; `server.rs`: address, thread, connections.
 //! * `routes.rs`: what there is, and what goes for all of it; `access.rs`: who asks, and how the node
 //!   is asked for them; `failure.rs`: the one shape of errors.
-//! * `files.rs`, `list.rs`, `watch.rs` with `feed.rs`: the files; `health.rs`, `metrics.rs`: the
-//!   process.
+//! * `files.rs`, `list.rs`, `watch.rs` with `feed.rs`: the files; `past.rs`: what is retained of
+//!   their past; `health.rs`, `metrics.rs`: the process.
+//! * `page/`: the page.
 
 mod access;
 mod desk;
@@ -19,6 +20,8 @@ mod files;
 mod health;
 mod list;
 mod metrics;
+mod page;
+mod past;
 mod routes;
 mod server;
 mod watch;

@@ -15,7 +15,8 @@ use super::access::Access;
 use super::desk::Desk;
 use super::failure::Failure;
 use super::feed::Feed;
-use super::{files, health, list, metrics, watch};
+use super::past::Past;
+use super::{files, health, list, metrics, page, past, watch};
 
 /// What all handlers share.
 pub(super) struct App {
@@ -23,6 +24,10 @@ pub(super) struct App {
     pub(super) desk: Desk,
     /// What happens in the store, for all who watch.
     pub(super) feed: Mutex<std::sync::Weak<Feed>>,
+    /// Which revision was the present when.
+    pub(super) past: Past,
+    /// Where the web views of the cluster were when that was last asked.
+    pub(super) webs: std::sync::Mutex<Vec<String>>,
     pub(super) value_bytes_max: usize,
     names: Vec<String>,
 }
@@ -38,6 +43,8 @@ impl App {
             access,
             desk,
             feed: Mutex::default(),
+            past: Past::default(),
+            webs: std::sync::Mutex::default(),
             value_bytes_max,
             names,
         }
@@ -51,12 +58,15 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
+        .route("/api/v1/access", get(health::access))
         .route("/api/v1/status", get(health::status))
         .route("/api/v1/files/{*path}", files)
         .route("/api/v1/stat", get(list::stat))
         .route("/api/v1/dir", get(list::dir))
         .route("/api/v1/walk", get(list::walk))
         .route("/api/v1/watch", get(watch::watch))
+        .route("/api/v1/history", get(past::history))
+        .merge(page::routes())
         .fallback(nothing)
         .method_not_allowed_fallback(not_so)
         .layer(from_fn_with_state(Arc::clone(&app), guard))
@@ -74,13 +84,29 @@ async fn not_so() -> Failure {
     Failure::new(status, "METHOD_NOT_ALLOWED", message)
 }
 
+/// What pages of any origin may ask: it says nothing of files, and lets the page of a member that is
+/// gone find another one.
+const PUBLIC: [&str; 2] = ["/healthz", "/readyz"];
+
 /// Keeps pages of other origins out, and tells browsers to trust nothing more than they have to.
 async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let mut response = match check_origin(&app, request.headers()) {
+    let is_public = PUBLIC.contains(&request.uri().path());
+    let checked = match is_public {
+        true => Ok(()),
+        false => check_origin(&app, request.headers()),
+    };
+    let mut response = match checked {
         Ok(()) => next.run(request).await,
         Err(failure) => failure.into_response(),
     };
     let headers = response.headers_mut();
+    if is_public {
+        let any = HeaderValue::from_static("*");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+    } else {
+        let policy = HeaderValue::from_static("same-origin");
+        headers.insert("cross-origin-resource-policy", policy);
+    }
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),

@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use super::access::Access;
 use super::desk::Desk;
+use super::past;
 use super::routes::{self, App};
 
 /// Connections at a time at most, watchers included.
@@ -150,7 +151,9 @@ impl Web {
             options.request_timeout,
         );
         let app = App::new(access, desk, options.names, options.value_bytes_max);
-        let router = routes::router(Arc::new(app));
+        let app = Arc::new(app);
+        tokio::spawn(past::keep(Arc::clone(&app)));
+        let router = routes::router(app);
         let seats = Arc::new(Semaphore::new(options.connections_max));
         loop {
             let Ok(seat) = Arc::clone(&seats).acquire_owned().await else {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Answer, Disk, Process, Role, State, Status, health};
+use super::{Answer, Disk, Link, Process, Role, State, Status, health};
 use crate::core::protocol::client::{Known, Report};
 
 impl Status {
@@ -151,6 +151,11 @@ impl Picture<'_> {
             lag: target.saturating_sub(applied),
             heard_ms: seen.filter_map(|seen| seen.silence_ms).min(),
             uptime_ms: own.map(|report| report.uptime_ms),
+            web: own
+                .map(|report| report.web.clone())
+                .filter(|web| !web.is_empty()),
+            durable: own.map(|report| report.durable),
+            links: own.map(|report| links(report)).unwrap_or_default(),
             disk: own.and_then(|report| report.disk).map(|disk| Disk {
                 syncs: disk.syncs,
                 records: disk.records,
@@ -182,6 +187,16 @@ impl Picture<'_> {
             (None, false) => (State::Silent, None),
         }
     }
+}
+
+fn links(report: &Report) -> Vec<Link> {
+    let others = report.known.iter().filter(|known| known.id != report.id);
+    let link = |known: &Known| Link {
+        to: known.id.clone(),
+        heard: known.heard,
+        round_trip_us: known.round_trip_us,
+    };
+    others.map(link).collect()
 }
 
 fn answering(report: &Report) -> (State, Option<String>) {

@@ -112,9 +112,26 @@ pub struct Process {
     pub heard_ms: Option<u64>,
     /// For how many milliseconds it has been running; absent if it did not answer.
     pub uptime_ms: Option<u64>,
+    /// Where its web view is; absent if it has none or did not answer.
+    pub web: Option<String>,
+    /// Whether it has a data directory; absent if it did not answer.
+    pub durable: Option<bool>,
+    /// How it is connected to each of the others, as it says itself; nothing if it did not answer.
+    pub links: Vec<Link>,
     /// How its log on disk is doing; absent if it has none, or did not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<Disk>,
+}
+
+/// How one process hears another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The id of the other.
+    pub to: String,
+    /// Whether it is heard.
+    pub heard: bool,
+    /// The smoothed round trip in microseconds, once measured.
+    pub round_trip_us: Option<u64>,
 }
 
 /// How the log of a process is doing.

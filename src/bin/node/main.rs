@@ -72,10 +72,13 @@ fn start_log(filter: &str) -> anyhow::Result<()> {
 }
 
 fn run(flags: &mut Flags) -> anyhow::Result<()> {
-    let (options, web_connections) = prepare(flags)?;
+    let (mut options, web_connections) = prepare(flags)?;
     let names = setup::name_service(flags, &options)?;
     let web = web::options(flags, &options, web_connections)?;
     let web = web.map(Web::on).transpose()?.flatten();
+    if let Some(web) = &web {
+        options.node.web = web::reached_at(web.addr(), &options);
+    }
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;

@@ -234,6 +234,7 @@ pub fn options(
             id: entropy.node_id(),
             boot: 0,
             addr: listen.to_string(),
+            web: String::new(),
             hostname,
             version: env!("CARGO_PKG_VERSION").into(),
             start,

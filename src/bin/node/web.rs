@@ -1,6 +1,6 @@
 //! Whether and where there is a web view.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use doozer::http;
 use doozer::runtime::Options;
@@ -42,6 +42,22 @@ pub fn options(
         value_bytes_max: options.node.limits.value_bytes_max,
         connections_max,
     }))
+}
+
+/// Where others reach a web view that listens there: at the address of the node, where it is every
+/// address of the machine.
+pub fn reached_at(bound: SocketAddr, options: &Options) -> String {
+    let advertised = options.advertise.as_deref().and_then(host_of);
+    match bound.ip().is_unspecified() {
+        true => {
+            let host = advertised.unwrap_or_else(|| match options.listen.ip() {
+                IpAddr::V6(ip) => format!("[{ip}]"),
+                ip => ip.to_string(),
+            });
+            format!("{host}:{}", bound.port())
+        }
+        false => bound.to_string(),
+    }
 }
 
 fn host_of(addr: &str) -> Option<String> {

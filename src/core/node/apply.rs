@@ -5,7 +5,7 @@ use crate::core::consensus::Slot;
 use crate::core::env::{Env, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::planted;
-use crate::core::log::{Author, Entry, Op};
+use crate::core::log::{Author, Entry, Op, Seq};
 use crate::core::membership::Ownership;
 use crate::core::state::Outcome;
 use crate::core::store::{EventKind, Store};
@@ -29,9 +29,16 @@ impl Node {
             consensus.note_decided(slot, &entry, env);
             note_use(&mut self.ownership, &entry, env.now());
             let changed = state.apply(slot, &entry, |store, effect| {
-                if effect.outcome != Outcome::Nothing {
+                if effect.outcome.has_event() {
                     *has_chores |= note_change(store, &mut moved);
-                    service.on_event(store, env);
+                }
+                match effect.outcome {
+                    // No write of a client was skipped.
+                    Outcome::Restored { before } => {
+                        service.on_jump(before, Seq::default(), store, env);
+                    }
+                    _ if effect.outcome.has_event() => service.on_event(store, env),
+                    _ => {}
                 }
                 if effect.origin == me || planted!(AnswersForOthers) {
                     service.outcome(effect.seq, &effect.outcome, env);
@@ -122,7 +129,8 @@ fn note_use(ownership: &mut Ownership, entry: &Entry, now: Time) {
     }
 }
 
-/// Whether the latest revision concerns the servers. Notes the process whose address it changes.
+/// Whether the latest revision gives the servers something to do: pulses do not, and they are most of
+/// what happens in an idle cluster. Notes the process whose address it changes.
 fn note_change(store: &Store, moved: &mut Vec<NodeId>) -> bool {
     let Some(event) = store.event(store.rev()) else {
         return false;
@@ -132,11 +140,12 @@ fn note_change(store: &Store, moved: &mut Vec<NodeId>) -> bool {
         return false;
     }
     let mut names = event.path.components().skip(1);
-    if let (Some("node"), Some(id), Some("addr"), None) =
-        (names.next(), names.next(), names.next(), names.next())
-        && let Ok(id) = id.parse()
-    {
-        moved.push(id);
+    match (names.next(), names.next(), names.next(), names.next()) {
+        (Some("node"), Some(id), Some("addr"), None) => {
+            moved.extend(id.parse::<NodeId>());
+            true
+        }
+        (Some("node"), Some(_), Some("applied"), None) => false,
+        _ => true,
     }
-    true
 }

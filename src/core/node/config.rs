@@ -20,6 +20,8 @@ pub struct Config {
     pub durable: bool,
     /// The address that others reach it at.
     pub addr: String,
+    /// The address of its web view, for those who ask how it is; empty if it has none.
+    pub web: String,
     /// The name of its machine, for `/ctl/node/<id>/hostname`.
     pub hostname: String,
     /// The version of the program, for `/ctl/node/<id>/version`.

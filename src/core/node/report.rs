@@ -20,6 +20,7 @@ impl Node {
             timeout_ms: millis(self.config.timeout),
             leaving: self.leaving.is_some(),
             durable: self.config.durable,
+            web: self.config.web.clone(),
             disk: disk.map(disk_of),
             ..Report::default()
         };
@@ -29,9 +30,12 @@ impl Node {
         let texts = |ids: &[NodeId]| ids.iter().map(NodeId::to_string).collect();
         let latest = state.epochs().latest();
         report.cluster = state.cluster_name();
+        report.lineage = state.lineage().to_string();
+        report.generation = state.lineage().generation;
         report.applied = state.applied().0;
         report.seen = consensus.seen().max(state.applied()).0;
         report.rev = state.store().rev().0;
+        report.oldest = state.store().oldest().0;
         report.voters = texts(&latest.members);
         report.owners = texts(&latest.owners);
         report.seats = seats(state);

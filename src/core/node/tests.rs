@@ -9,6 +9,7 @@ mod hostile;
 mod membership;
 mod recovery;
 mod report;
+mod restoring;
 mod resuming;
 mod snapshots;
 mod survivors;
@@ -20,6 +21,7 @@ use super::*;
 use crate::core::durable::Record;
 use crate::core::env::{Halt, Notice, RecordId};
 use crate::core::limits::Limits;
+use crate::core::log::Author;
 use crate::core::protocol::client::{ErrorCode, Verb};
 use crate::core::store::{Found, Path};
 
@@ -128,6 +130,7 @@ fn config(n: u8, start: Start) -> Config {
         id: id(n),
         boot: 0,
         addr: format!("127.0.0.{n}:8046"),
+        web: String::new(),
         hostname: "here".into(),
         version: "1".into(),
         start,

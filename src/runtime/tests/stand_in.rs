@@ -156,6 +156,7 @@ pub(super) fn options(nth: u8) -> Options {
             id: NodeId([nth; 10]),
             boot: 0,
             addr: String::new(),
+            web: String::new(),
             hostname: "host".into(),
             version: "0".into(),
             start: match nth {

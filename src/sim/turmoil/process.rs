@@ -138,6 +138,7 @@ impl Stage {
                 id,
                 boot: 0,
                 addr: self.addrs.borrow()[host].to_string(),
+                web: String::new(),
                 hostname: format!("host{host}"),
                 version: "sim".to_owned(),
                 start,

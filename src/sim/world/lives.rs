@@ -396,6 +396,7 @@ impl<M: Machine> World<M> {
             id,
             boot: 0,
             addr: self.hosts[host].clone(),
+            web: String::new(),
             hostname: format!("host{pid}"),
             version: "sim".to_owned(),
             start,

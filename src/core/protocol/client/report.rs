@@ -52,8 +52,21 @@ pub struct Report {
     /// It has a data directory, and may come back with its memory when it has ended.
     #[prost(bool, tag = "15")]
     pub durable: bool,
+    /// The address of its web view; empty if it has none.
+    #[prost(string, tag = "16")]
+    pub web: String,
+    /// The oldest revision that it can tell of.
+    #[prost(uint64, tag = "17")]
+    pub oldest: u64,
+    /// Which cluster it belongs to: its generation, and the id of who founded that. Another cluster of
+    /// the same name has another one, and so has this one when it was recovered.
+    #[prost(string, tag = "20")]
+    pub lineage: String,
+    /// How often the cluster was recovered, plus one.
+    #[prost(uint32, tag = "21")]
+    pub generation: u32,
     /// How its log on disk is doing; absent if it has none.
-    #[prost(message, optional, tag = "16")]
+    #[prost(message, optional, tag = "18")]
     pub disk: Option<Disk>,
 }
 

@@ -42,6 +42,7 @@ fn one_connection_too_many_is_found_and_one_that_is_left_over() {
         id,
         boot: 0,
         addr: "10.0.0.1:8046".to_owned(),
+        web: String::new(),
         hostname: "host".to_owned(),
         version: "test".to_owned(),
         start: Start::Join,

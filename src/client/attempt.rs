@@ -26,10 +26,7 @@ impl<'a> Attempts<'a> {
         Attempts {
             client,
             request,
-            writes: matches!(
-                verb,
-                Some(Verb::Set | Verb::Del | Verb::Nop | Verb::Recover)
-            ),
+            writes: verb.is_some_and(|verb| verb.is_write() || verb == Verb::Recover),
             standbys: Vec::new(),
             losses,
         }

@@ -69,6 +69,19 @@ pub enum Error {
         /// The revision that the store has.
         current: Rev,
     },
+    /// The server belongs to another cluster than before, or to one that began anew.
+    #[error(
+        "{addr} belongs to another cluster than the one that was followed so far: \"{found}\", and \
+         not \"{expected}\""
+    )]
+    Foreign {
+        /// The server.
+        addr: Address,
+        /// The lineage that was followed.
+        expected: String,
+        /// The lineage of the server.
+        found: String,
+    },
     /// A write was sent and not answered: it may have happened or not.
     #[error(
         "outcome unknown: {what} was sent to {addr}, but {reason}; it may have happened, so look \
@@ -240,6 +253,8 @@ fn verb_name(verb: Option<Verb>) -> &'static str {
         Some(Verb::Self_) => "SELF",
         Some(Verb::Status) => "STATUS",
         Some(Verb::Recover) => "RECOVER",
+        Some(Verb::Files) => "FILES",
+        Some(Verb::Restore) => "RESTORE",
         Some(Verb::Access) => "ACCESS",
         None => "the request",
     }

@@ -24,10 +24,12 @@
 //! * A [`Watch`] goes on at the revision where it was: no change is lost or told twice.
 
 mod attempt;
+mod backup;
 mod book;
 mod call;
 mod connection;
 mod error;
+mod follow;
 mod list;
 mod resolve;
 mod status;
@@ -36,8 +38,10 @@ mod uri;
 mod verbs;
 mod watch;
 
+pub use backup::Page;
 pub use call::{Client, Options};
 pub use error::{Error, Refusal, Unreached};
+pub use follow::Follower;
 pub use list::{Names, Walk};
 pub use status::status;
 pub use types::{Change, Condition, Entry, Event, File, Stat};

@@ -253,7 +253,7 @@ impl Client {
     }
 }
 
-fn plain(verb: Verb) -> Request {
+pub(super) fn plain(verb: Verb) -> Request {
     Request {
         verb: Some(verb as i32),
         ..Request::default()

@@ -97,9 +97,14 @@ pub(super) async fn history(
     let measures = app.desk.measure().await;
     let measures = measures.ok_or_else(|| Failure::unavailable("the node does not answer"))?;
     let report = measures.inside.report;
-    let times: Vec<Note> = app.past.lock().kept.iter().copied().collect();
+    let now = now();
+    let mut times: Vec<Note> = app.past.lock().kept.iter().copied().collect();
+    // What came since the last note came before now.
+    if times.last().is_none_or(|last| last.0 < report.rev) {
+        times.push((report.rev, now));
+    }
     Ok(answer(&json!({
-        "oldest": report.oldest, "rev": report.rev, "now": now(), "times": times,
+        "oldest": report.oldest, "rev": report.rev, "now": now, "times": times,
     })))
 }
 

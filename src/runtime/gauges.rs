@@ -7,6 +7,7 @@ use std::rc::Weak;
 use tokio::sync::oneshot;
 
 use super::shared::Shared;
+use crate::core::env::DiskPace;
 use crate::core::id::NodeId;
 use crate::core::limits::Gauge;
 use crate::core::node::Counters;
@@ -21,6 +22,8 @@ pub struct Inside {
     pub counters: Counters,
     /// What it holds in memory, against its bounds.
     pub load: Vec<Gauge>,
+    /// How its log on disk is doing; nothing if it has none.
+    pub disk: Option<DiskPace>,
     /// Whether clients can be served.
     pub is_ready: bool,
     /// Whether it votes and takes writes.

@@ -47,7 +47,8 @@
 //! ([`check::watch`]); nothing retained is said to be forgotten ([`check::edge`]); exact counters and lists ([`check::counters`], [`check::lists`]); locks with
 //! one holder ([`check::locks`]). [`standin`] proves that these checks bite, [`mutants`] that they
 //! find bugs of the node itself. How long writes take
-//! beside a dead or slow member is measured by a scenario of its own ([`latency`]).
+//! beside a dead or slow member is measured by a scenario of its own ([`latency`]), and so is whether a
+//! backup that is restored in the middle of faults appears as a whole ([`run::restoring`]).
 //!
 //! # What is not reached
 //!

@@ -45,6 +45,9 @@ fn report(me: usize, members: usize, heard: &[usize]) -> Report {
         durable: false,
         web: format!("10.0.0.{me}:8000"),
         oldest: 1,
+        lineage: String::new(),
+        generation: 1,
+        disk: None,
     }
 }
 

@@ -246,6 +246,7 @@ fn without_figures(text: &str) -> String {
 fn is_reading(command: &str) -> bool {
     let writes = [
         "add ", "remove ", "set ", "del ", "touch ", "kill ", "doozerd ", "mount ", "recover ",
+        "restore ", "journal ",
     ];
     !writes.iter().any(|verb| command.contains(verb))
 }

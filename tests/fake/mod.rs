@@ -397,6 +397,7 @@ fn answer(cluster: &Cluster, request: &Request, verb: Verb) -> Response {
                 ..base
             }
         }
+        Verb::Files | Verb::Restore => refuse(ErrorCode::UnknownVerb),
         Verb::Wait => unreachable!("parked by the caller"),
     }
 }

@@ -121,6 +121,13 @@ pub enum Command {
         #[arg(value_name = "REV", allow_negative_numbers = true)]
         condition: String,
     },
+    /// Print all files at one revision, as a backup
+    ///
+    /// At the current revision or at that of -r, as lines of JSON with checksums, which restore reads:
+    /// first where they come from, then each file, {"path","rev","value"} or {"path","rev",
+    /// "value_base64"}, last how many there are.
+    #[command(after_help = "Examples:\n  doozer dump > backup\n  doozer dump | gzip > backup.gz")]
+    Dump,
     /// List a tree
     ///
     /// Prints PATH and the paths of everything below it, depth first, at the current revision or
@@ -154,6 +161,15 @@ pub enum Command {
         /// The command
         command: String,
     },
+    /// Follow the cluster and keep every change in a directory
+    ///
+    /// Begins with all files, and then appends every change, each durable before the next is read. Goes
+    /// on where it stopped, also after a crash, with any member. When it was away for longer than the
+    /// cluster remembers, it says which revisions are lost, and begins with all files again. "doozer
+    /// restore DIR" brings the last state back. With --json, prints {"rev"} for each revision up to which
+    /// everything is durable.
+    #[command(after_help = "Example:\n  doozer journal /var/lib/doozer-journal")]
+    Journal(Journal),
     /// List, add or remove members
     ///
     /// A cluster has as many members as there are slots with somebody in them. "list" shows the
@@ -193,6 +209,18 @@ pub enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Put a backup into an empty cluster
+    ///
+    /// FILE is what dump has written, or the directory of a journal; "-" or none is standard input. All
+    /// files appear at once, or, if anything goes wrong, none. They keep their revisions, and the cluster
+    /// goes on at a revision far above that of the backup, so that no client sees one twice. What the
+    /// servers of the old cluster kept in /ctl is left out.
+    #[command(
+        after_help = "Examples:\n  doozer restore backup\n  gunzip -c backup.gz | doozer \
+                      restore\n  doozer restore --at 912 /var/lib/doozer-journal\n  doozer \
+                      restore --check backup"
+    )]
+    Restore(Restore),
     /// Print the current revision
     #[command(after_help = "Example:\n  doozer watch -r \"$(doozer rev)\" '/app/**'")]
     Rev,
@@ -274,6 +302,40 @@ pub enum Action {
     Add,
     /// Remove a slot, or a process
     Remove,
+}
+
+/// What to keep, and where.
+#[derive(Args, Debug, Clone)]
+pub struct Journal {
+    /// The directory, which is made if it is not there
+    pub dir: String,
+    /// Mebibytes of changes, at least, after which they are replaced by a new copy of all files
+    ///
+    /// Never less than such a copy takes. The directory holds two copies and up to three times as many
+    /// changes.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub log_mebibytes: u32,
+}
+
+/// What to restore, and how.
+#[derive(Args, Debug, Clone)]
+pub struct Restore {
+    /// The file, or the directory of a journal
+    pub file: Option<String>,
+    /// The revision that is wanted, of a journal
+    #[arg(long, value_name = "REV")]
+    pub at: Option<u64>,
+    /// Only read the backup, and say whether it is whole
+    #[arg(long)]
+    pub check: bool,
+    /// Replace the files that are there; implies --new-revs
+    #[arg(long)]
+    pub replace: bool,
+    /// Give all files the revision of the restoration
+    ///
+    /// Then no client can write on the strength of a revision that it has seen before.
+    #[arg(long)]
+    pub new_revs: bool,
 }
 
 /// How to measure.

@@ -10,6 +10,7 @@ use doozer::core::id::Rev;
 use doozer::core::protocol::client::ErrorCode;
 
 use crate::args::{Cli, Command, Flags, URI_DEFAULT};
+use crate::backup;
 use crate::bench;
 use crate::failure::Failure;
 use crate::output::{self, Object};
@@ -29,6 +30,11 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     if let Command::Status = cli.command {
         return status::print(flags).await;
     }
+    match &cli.command {
+        Command::Restore(options) => return backup::restore(flags, options).await,
+        Command::Journal(options) => return backup::journal(flags, options).await,
+        _ => {}
+    }
     // Before connecting: a revision that is none needs no server to say so.
     let condition = match &cli.command {
         Command::Set { condition, .. } | Command::Del { condition, .. } => {
@@ -45,6 +51,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             Ok(()) => Ok(()),
             Err(error) => Err(client.explain(error).await.into()),
         },
+        Command::Dump => backup::dump(&client, flags).await,
         Command::Find { path } => find(&client, &path, flags).await,
         Command::Get {
             path,
@@ -96,7 +103,11 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             let uri = uri(flags)?;
             bench::run(&client, uri.secret, options).await
         }
-        Command::Completions { .. } | Command::Help { .. } | Command::Status => Ok(()),
+        Command::Completions { .. }
+        | Command::Help { .. }
+        | Command::Journal(_)
+        | Command::Restore(_)
+        | Command::Status => Ok(()),
     }
 }
 
@@ -118,7 +129,8 @@ pub fn boot(flags: &Flags) -> Result<Option<Uri>, Failure> {
     boot.as_deref().map(parse).transpose()
 }
 
-async fn connect(flags: &Flags) -> Result<Client, Failure> {
+/// A client of the cluster that was asked for.
+pub async fn connect(flags: &Flags) -> Result<Client, Failure> {
     let boot = boot(flags)?;
     let client = Client::connect_with(&uri(flags)?, boot.as_ref(), Options::default()).await?;
     Ok(match flags.local {

@@ -10,6 +10,7 @@
 )]
 
 mod args;
+mod backup;
 mod bench;
 mod commands;
 mod duration;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use bytes::Bytes;
+use doozer::backup::base64;
 use doozer::client::{Change, Event};
 use serde::Serialize;
 
@@ -50,7 +51,7 @@ impl<'a> Object<'a> {
                 ..self
             },
             Err(_) => Object {
-                value_base64: Some(base64(value)),
+                value_base64: Some(base64::encode(value)),
                 ..self
             },
         }
@@ -123,47 +124,4 @@ pub fn event(event: &Event, json: bool) -> Result<(), Failure> {
     let word = if op == "nop" { "" } else { op };
     let head = format!("{} {} {word} {}\n", event.path, event.rev, value.len());
     bytes(&[head.as_bytes(), value, b"\n"].concat())
-}
-
-/// Base 64 with padding, of the usual alphabet.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let mut group = [0; 4];
-        group[1..=chunk.len()].copy_from_slice(chunk);
-        let bits = u32::from_be_bytes(group);
-        for digit in 0..4 {
-            let index = (bits >> (18 - 6 * digit)) & 63;
-            let is_padding = digit as usize > chunk.len();
-            text.push(if is_padding {
-                '='
-            } else {
-                char::from(ALPHABET[index as usize])
-            });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_agrees_with_the_standard() {
-        let cases = [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ];
-        for (plain, expected) in cases {
-            assert_eq!(base64(plain.as_bytes()), expected);
-        }
-        assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
-    }
 }

@@ -393,6 +393,7 @@ pub fn cost(op: &Op) -> usize {
             Op::Owners { owners, .. } => owners.len() * ID,
             Op::Void => 0,
             Op::Unseat { .. } => 2 * ID,
+            Op::Restore(restore) => restore.cost(),
         }
 }
 

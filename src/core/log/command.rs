@@ -2,6 +2,7 @@
 
 use bincode::{Decode, Encode};
 
+use super::Restore;
 use crate::core::consensus::Slot;
 use crate::core::id::{NodeId, Rev};
 use crate::core::store::{Mutation, Path};
@@ -102,6 +103,8 @@ pub enum Op {
         /// Who voted by the latest configuration that the node knew, ascending.
         members: Vec<NodeId>,
     },
+    /// Restores a backup, step by step. Refused with a reason where it does not fit the state.
+    Restore(Restore),
 }
 
 /// On whose behalf a file changes. Rules that guard `/ctl` bind clients only.

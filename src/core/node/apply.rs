@@ -5,7 +5,7 @@ use crate::core::consensus::Slot;
 use crate::core::env::{Env, Time};
 use crate::core::id::NodeId;
 use crate::core::instrument::planted;
-use crate::core::log::{Author, Entry, Op};
+use crate::core::log::{Author, Entry, Op, Seq};
 use crate::core::membership::Ownership;
 use crate::core::state::Outcome;
 use crate::core::store::{EventKind, Store};
@@ -29,9 +29,16 @@ impl Node {
             consensus.note_decided(slot, &entry, env);
             note_use(&mut self.ownership, &entry, env.now());
             let changed = state.apply(slot, &entry, |store, effect| {
-                if effect.outcome != Outcome::Nothing {
+                if effect.outcome.has_event() {
                     *has_chores |= note_change(store, &mut moved);
-                    service.on_event(store, env);
+                }
+                match effect.outcome {
+                    // No write of a client was skipped.
+                    Outcome::Restored { before } => {
+                        service.on_jump(before, Seq::default(), store, env);
+                    }
+                    _ if effect.outcome.has_event() => service.on_event(store, env),
+                    _ => {}
                 }
                 if effect.origin == me || planted!(AnswersForOthers) {
                     service.outcome(effect.seq, &effect.outcome, env);

@@ -26,7 +26,7 @@ use super::durable::Checkpoint;
 use super::env::{Env, Halt, Input, Notice, Time};
 use super::id::{NodeId, Rev, SessionId};
 use super::instrument::sometimes;
-use super::log::{Author, Entry, Op, Seq};
+use super::log::{Entry, Op, Seq};
 use super::membership::{
     BEAT, BEATS_MISSED, Eviction, Evidence, Housekeeping, Identity, Ownership, Peers,
     SUSPICION_FLOOR, Sight, Situation,
@@ -320,7 +320,7 @@ impl Node {
         let standing = Standing {
             is_member: self.is_member,
             objection: self.objection(&request, env.now()),
-            report: is_status.then(|| self.report(env.now())),
+            report: is_status.then(|| self.report(env.now(), env.disk_pace())),
         };
         let Some(Replica { state, consensus }) = &mut self.replica else {
             let text = "this node has no copy of the store yet; try again";
@@ -333,21 +333,13 @@ impl Node {
             Task::Nothing => {}
             Task::Read(ticket) => consensus.read(ticket),
             Task::Recover(order) => self.recover(session, order, env),
-            Task::Propose {
-                mutation,
-                verb,
-                tag,
-            } => {
-                let op = if judged {
-                    Op::Seat {
+            Task::Propose { op, verb, tag } => {
+                let op = match op {
+                    Op::Mutate { mutation, .. } if judged => Op::Seat {
                         mutation,
                         members: state.epochs().latest().members.clone(),
-                    }
-                } else {
-                    Op::Mutate {
-                        mutation,
-                        author: Author::Client,
-                    }
+                    },
+                    op => op,
                 };
                 let seq = submit(&mut self.next, consensus, op);
                 self.service.proposed(seq, session, tag, verb, env.now());

@@ -9,6 +9,7 @@ mod hostile;
 mod membership;
 mod recovery;
 mod report;
+mod restoring;
 mod resuming;
 mod snapshots;
 mod survivors;
@@ -20,6 +21,7 @@ use super::*;
 use crate::core::durable::Record;
 use crate::core::env::{Halt, Notice, RecordId};
 use crate::core::limits::Limits;
+use crate::core::log::Author;
 use crate::core::protocol::client::{ErrorCode, Verb};
 use crate::core::store::{Found, Path};
 

@@ -1,14 +1,21 @@
 //! Answers from the store, at the present or at a revision.
 
 use bytes::Bytes;
+use prost::Message;
 
 use super::Service;
 use crate::core::env::Env;
 use crate::core::id::{Rev, SessionId};
 use crate::core::protocol::client::{
-    ErrorCode, FLAG_SET, REV_DIR, REV_MISSING, Request, Response, Verb,
+    ErrorCode, FLAG_SET, FileAt, Files, REV_DIR, REV_MISSING, Request, Response, Verb,
 };
 use crate::core::store::{Found, Path, Store, View};
+
+/// Files in an answer, in bytes: what takes a node about a millisecond. Others wait meanwhile.
+const FILES_BYTES: usize = 256 << 10;
+
+/// Bytes counted for a file beside its path and value.
+const FILE_BYTES: usize = 32;
 
 impl Service {
     /// Answers an open read from the store as it is.
@@ -22,6 +29,7 @@ impl Service {
         let verb = request.verb.and_then(Verb::from_number);
         let response = match verb {
             Some(Verb::Walk) => self.walk(request, store),
+            Some(Verb::Files) => self.files(request, store),
             Some(verb) => match store.at(revision(request)) {
                 Ok(view) => look(verb, request, view),
                 Err(_) => Err(ErrorCode::TooLate),
@@ -46,6 +54,35 @@ impl Service {
             rev: Some(rev.0 as i64),
             path: Some(path.as_str().to_owned().into()),
             value: Some(value.0),
+            ..Response::to(request.tag)
+        })
+    }
+
+    /// As many files as make a message of a good size, at least one if there is one.
+    fn files(&self, request: &Request, store: &mut Store) -> Result<Response, ErrorCode> {
+        let Ok(glob) = self.glob(request) else {
+            return Err(ErrorCode::Other);
+        };
+        let offset = request.offset.and_then(|offset| u64::try_from(offset).ok());
+        let offset = offset.ok_or(ErrorCode::Range)?;
+        let (mut files, mut bytes) = (Vec::new(), 0);
+        while bytes < FILES_BYTES {
+            let found = store.walk(revision(request), &glob, offset + files.len() as u64);
+            let Some((path, rev, value)) = found.map_err(|_| ErrorCode::TooLate)? else {
+                break;
+            };
+            bytes += path.as_str().len() + value.0.len() + FILE_BYTES;
+            files.push(FileAt {
+                path: path.as_str().to_owned().into(),
+                rev: rev.0,
+                value: value.0,
+            });
+        }
+        let at = store.at(revision(request));
+        let rev = at.map_err(|_| ErrorCode::TooLate)?.rev();
+        Ok(Response {
+            rev: Some(rev.0 as i64),
+            value: Some(Files { files }.encode_to_vec().into()),
             ..Response::to(request.tag)
         })
     }
@@ -107,6 +144,8 @@ fn look(verb: Verb, request: &Request, view: View<'_>) -> Result<Response, Error
         | Verb::Wait
         | Verb::Nop
         | Verb::Walk
+        | Verb::Files
+        | Verb::Restore
         | Verb::Self_
         | Verb::Status
         | Verb::Recover

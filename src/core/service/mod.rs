@@ -2,6 +2,7 @@
 //!
 //! * `request.rs`: the checks that are made in request order, verb by verb.
 //! * `answer.rs`: answers from the store, at the present or at a revision.
+//! * `restore.rs`: the checks of the steps of a restoration.
 //! * `session.rs`: what a connection may do, and what it waits for.
 //! * `load.rs`: how much waits.
 //!
@@ -10,6 +11,7 @@
 mod answer;
 mod load;
 mod request;
+mod restore;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -23,10 +25,10 @@ use super::histogram::Histogram;
 use super::id::{Rev, SessionId};
 use super::instrument::{planted, sometimes};
 use super::limits::Limits;
-use super::log::Seq;
+use super::log::{Op, Seq};
 use super::protocol::client::{ErrorCode, Report, Request, Response, Verb};
 use super::state::Outcome;
-use super::store::{Event, EventKind, Mutation, Refusal, Store, WatchId, Watches};
+use super::store::{Event, EventKind, Refusal, Store, WatchId, Watches};
 
 /// Clients and what they wait for.
 #[derive(Clone, Debug)]
@@ -105,10 +107,10 @@ pub struct Standing {
 pub enum Task {
     /// Nothing.
     Nothing,
-    /// Put this change into the log, then call [`Service::proposed`].
+    /// Put this command into the log, then call [`Service::proposed`].
     Propose {
-        /// The change.
-        mutation: Mutation,
+        /// The command.
+        op: Op,
         /// Of which verb.
         verb: Verb,
         /// The tag to answer under.
@@ -263,7 +265,10 @@ impl Service {
                     Outcome::Refused(refusal) => {
                         Response::refuse(write.tag, refusal_code(*refusal))
                     }
-                    Outcome::Guarded(text) => Response::refuse_with(write.tag, text.clone()),
+                    Outcome::Guarded(text) | Outcome::Declined(text) => {
+                        Response::refuse_with(write.tag, text.clone())
+                    }
+                    Outcome::Restored { .. } => Response::to(write.tag),
                 };
                 self.answer(write.session, response, env);
             }

@@ -14,6 +14,7 @@ use crate::core::consensus::Ticket;
 use crate::core::env::Env;
 use crate::core::id::{Rev, SessionId};
 use crate::core::instrument::{planted, sometimes};
+use crate::core::log::{Author, Op};
 use crate::core::protocol::client::{ErrorCode, Request, Response, Verb};
 use crate::core::store::{Glob, Mutation, Path, Store, Unreadable, Value, WatchId};
 
@@ -81,13 +82,9 @@ impl Service {
                 self.future.entry(rev).or_default().push((session, request));
                 Task::Nothing
             }
-            Ok(Next::Propose(mutation, verb)) => {
+            Ok(Next::Propose(op, verb)) => {
                 self.count(session);
-                Task::Propose {
-                    mutation,
-                    verb,
-                    tag,
-                }
+                Task::Propose { op, verb, tag }
             }
             Ok(Next::Recover) => Task::Recover(Recovery {
                 tag,
@@ -126,10 +123,14 @@ impl Service {
         let state = self.sessions.get_mut(&session).expect("it is open");
         let may = match verb {
             Verb::Rev | Verb::Self_ | Verb::Access => true,
-            Verb::Get | Verb::Stat | Verb::Getdir | Verb::Walk | Verb::Wait | Verb::Status => {
-                state.may_read
-            }
-            Verb::Set | Verb::Del | Verb::Nop | Verb::Recover => state.may_write,
+            Verb::Get
+            | Verb::Stat
+            | Verb::Getdir
+            | Verb::Walk
+            | Verb::Files
+            | Verb::Wait
+            | Verb::Status => state.may_read,
+            Verb::Set | Verb::Del | Verb::Nop | Verb::Restore | Verb::Recover => state.may_write,
         };
         if !may {
             return Err(Response::refuse_with(tag, PERMISSION_DENIED));
@@ -169,7 +170,7 @@ impl Service {
                 needs(request, request.path.is_some() && request.offset.is_some())?;
                 self.when(request, store)
             }
-            Verb::Walk => {
+            Verb::Walk | Verb::Files => {
                 needs(request, request.path.is_some() && request.offset.is_some())?;
                 self.glob(request)?;
                 if request.offset.is_some_and(|offset| offset < 0) {
@@ -198,11 +199,17 @@ impl Service {
                 }
             }
             Verb::Recover => Ok(Next::Recover),
-            Verb::Set | Verb::Del | Verb::Nop => {
+            Verb::Set | Verb::Del | Verb::Nop | Verb::Restore => {
                 if !standing.is_member {
                     return Err(refuse(ErrorCode::Readonly));
                 }
-                let mutation = self.mutation(verb, request)?;
+                let op = match verb {
+                    Verb::Restore => Op::Restore(self.restore(request)?),
+                    _ => Op::Mutate {
+                        mutation: self.mutation(verb, request)?,
+                        author: Author::Client,
+                    },
+                };
                 if let Some(text) = &standing.objection {
                     return Err(Response::refuse_with(tag, text.clone()));
                 }
@@ -211,7 +218,7 @@ impl Service {
                     let text = "too many writes wait for their place in the log; try again later";
                     return Err(Response::refuse_with(tag, text));
                 }
-                Ok(Next::Propose(mutation, verb))
+                Ok(Next::Propose(op, verb))
             }
         }
     }
@@ -258,26 +265,27 @@ impl Service {
         needs(request, request.path.is_some() && request.rev.is_some())?;
         let text = request.path.as_deref().unwrap_or_default();
         let rev = request.rev.unwrap_or_default();
-        let path =
-            Path::parse(text).map_err(|_| Response::refuse(request.tag, ErrorCode::BadPath))?;
-        let limits = &self.rules.limits;
-        let too_large = |what, size, max| {
-            let text = format!("the {what} has {size} bytes; at most {max} are taken");
-            Err(Response::refuse_with(request.tag, text))
-        };
-        if text.len() > limits.path_bytes_max {
-            return too_large("path", text.len(), limits.path_bytes_max);
-        }
+        let path = self.path(request.tag, text)?;
         if verb == Verb::Del {
             return Ok(Mutation::Del { path, rev });
         }
         let value = request.value.clone().unwrap_or_default();
-        if value.len() > limits.value_bytes_max {
-            return too_large("value", value.len(), limits.value_bytes_max);
-        }
-        // A copy: the log retains it, and would retain with it all that was received beside it.
-        let value = Value(Bytes::copy_from_slice(&value));
+        let value = self.value(request.tag, &value)?;
         Ok(Mutation::Set { path, value, rev })
+    }
+
+    /// A path that may be written.
+    pub(super) fn path(&self, tag: Option<i32>, text: &[u8]) -> Result<Path, Response> {
+        let path = Path::parse(text).map_err(|_| Response::refuse(tag, ErrorCode::BadPath))?;
+        let max = self.rules.limits.path_bytes_max;
+        within("path", text.len(), max, tag).map(|()| path)
+    }
+
+    /// A value that may be written.
+    pub(super) fn value(&self, tag: Option<i32>, bytes: &[u8]) -> Result<Value, Response> {
+        within("value", bytes.len(), self.rules.limits.value_bytes_max, tag)?;
+        // A copy: the log retains it, and would retain with it all that was received beside it.
+        Ok(Value(Bytes::copy_from_slice(bytes)))
     }
 }
 
@@ -292,8 +300,16 @@ enum Next {
     Park(Glob, Rev),
     /// Leave it to the node.
     Recover,
-    /// Answer once the change is in the log.
-    Propose(Mutation, Verb),
+    /// Answer once the command is in the log.
+    Propose(Op, Verb),
+}
+
+fn within(what: &str, size: usize, max: usize, tag: Option<i32>) -> Result<(), Response> {
+    if size > max {
+        let text = format!("the {what} has {size} bytes; at most {max} are taken");
+        return Err(Response::refuse_with(tag, text));
+    }
+    Ok(())
 }
 
 fn needs(request: &Request, present: bool) -> Result<(), Response> {

@@ -13,6 +13,7 @@ use crate::core::store::{Mutation, Path, Value};
 pub(super) const SLOTS: &str = "/ctl/cal";
 
 const NODES: &str = "/ctl/node";
+const RESTORED: &str = "/ctl/restored";
 const ERR: &str = "/ctl/err";
 
 /// The directory of the membership slots.
@@ -43,6 +44,31 @@ pub fn node_dir(node: NodeId) -> Path {
 /// A file that a process keeps about itself.
 pub fn node_file(node: NodeId, name: &str) -> Path {
     path(format!("{NODES}/{node}/{name}"))
+}
+
+/// The file that names the restoration that the contents come from.
+pub fn restored_file() -> Path {
+    path(RESTORED.to_owned())
+}
+
+/// Whether a file tells of something that happened, and not of how things are.
+pub(super) fn is_mark(path: &Path) -> bool {
+    [ERR, RESTORED].contains(&path.as_str())
+}
+
+/// Whether a file is the servers' own, in the cluster of this name: what they keep of themselves is
+/// neither taken from a backup nor lost when one is restored. A name service keeps what it holds of
+/// other clusters.
+pub fn is_of_servers(path: &Path, cluster: &str) -> bool {
+    let mut names = path.components();
+    if names.next() != Some("ctl") {
+        return false;
+    }
+    match names.next() {
+        None | Some("cal" | "node" | "name" | "err" | "restored") => true,
+        Some("ns" | "boot") => names.next().is_none_or(|name| name == cluster),
+        Some(_) => false,
+    }
 }
 
 fn path(text: String) -> Path {
@@ -77,6 +103,9 @@ impl State {
                 sometimes!(ErrorsGuarded);
                 Err(format!("{ERR} belongs to the servers: choose another path"))
             }
+            Some("restored") => Err(format!(
+                "{RESTORED} belongs to the servers: choose another path"
+            )),
             _ => Ok(()),
         }
     }

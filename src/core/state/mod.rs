@@ -3,6 +3,7 @@
 
 mod guard;
 mod recovery;
+mod restore;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -18,8 +19,9 @@ use super::membership::{Epoch, Epochs, MEMBERS_MAX, owners_min};
 use super::protocol::client::REV_CLOBBER;
 use super::protocol::peer::Digest;
 use super::store::{Found, HistoryLimits, Mutation, Path, Refusal, Store, Value};
+use restore::Restoration;
 
-pub use guard::node_file;
+pub use guard::{is_of_servers, node_file, restored_file};
 pub use snapshot::{SnapshotError, StateExport, StateImporter};
 
 /// Processes whose place in their sequence of commands is remembered. Beyond it, the one that was
@@ -37,6 +39,10 @@ pub struct State {
     origins: BTreeMap<NodeId, Origin>,
     epochs: Epochs,
     digest: Digest,
+    /// No file outside `/ctl` has ever been set, so no client has seen the revision of one.
+    is_fresh: bool,
+    /// The backup that is being restored, as far as it has come.
+    restoration: Option<Restoration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
@@ -57,6 +63,25 @@ pub enum Outcome {
     Guarded(String),
     /// It took no revision.
     Nothing,
+    /// It was refused, in words. It took no revision.
+    Declined(String),
+    /// A backup took the place of the contents at the present revision, and what happened up to it is
+    /// forgotten.
+    Restored {
+        /// The revision that was the latest until then.
+        before: Rev,
+    },
+}
+
+impl Outcome {
+    /// Whether it took a revision, so that the store has an event to tell of.
+    pub fn has_event(&self) -> bool {
+        match self {
+            Outcome::Done(_) | Outcome::Refused(_) | Outcome::Guarded(_) => true,
+            Outcome::Restored { .. } => true,
+            Outcome::Nothing | Outcome::Declined(_) => false,
+        }
+    }
 }
 
 /// A command that came into effect.
@@ -84,6 +109,8 @@ impl State {
             origins: BTreeMap::new(),
             epochs: Epochs::founded_by(member),
             digest: Digest::default(),
+            is_fresh: true,
+            restoration: None,
         }
     }
 
@@ -292,6 +319,7 @@ impl State {
                 *changed |= self.change_owners(*expect, owners);
                 Outcome::Nothing
             }
+            Op::Restore(step) => self.restore(step),
             Op::Unseat { .. } => unreachable!("it may have several outcomes"),
         }
     }
@@ -303,6 +331,9 @@ impl State {
             return Outcome::Guarded(text);
         }
         let done = self.store.apply(mutation);
+        if let (Ok(()), Mutation::Set { path, .. }) = (done.result, mutation) {
+            self.note_set(path);
+        }
         match done.result {
             Ok(()) => Outcome::Done(done.rev),
             Err(refusal) => Outcome::Refused(refusal),
@@ -488,6 +519,9 @@ impl State {
                 digest = xxh3_64_with_seed(&id.0, digest);
             }
         }
+        if let Some(Restoration { about, store }) = &self.restoration {
+            digest = xxh3_64_with_seed(&store.digest().to_le_bytes(), digest ^ about.id);
+        }
         self.digest = Digest(digest);
     }
 }
@@ -504,6 +538,8 @@ fn touches_slots(op: &Op) -> bool {
             ..
         }
         | Op::Void
-        | Op::Owners { .. } => false,
+        | Op::Owners { .. }
+        // What it restores is not of the servers.
+        | Op::Restore(_) => false,
     }
 }

@@ -25,6 +25,7 @@ impl State {
         };
         // Whoever had something in the log is not known by its id any more.
         self.origins.clear();
+        self.restoration = None;
         self.epochs = Epochs::of(founder, self.applied.next());
         self.digest = Digest(xxh3_64_with_seed(&founder.0, self.digest.0));
         self

@@ -1,4 +1,5 @@
-//! Snapshots of the whole state, in pieces: a header, then the store with its retained history.
+//! Snapshots of the whole state, in pieces: a header, then the store with its retained history, then
+//! what a restoration has brought so far, if one is under way.
 //!
 //! A snapshot carries the place of each process in its sequence of commands, so that an answer
 //! stays the only answer, and history, so that watches can move to the node that installs it.
@@ -8,13 +9,15 @@ use std::collections::BTreeMap;
 use bincode::config::Configuration;
 use bincode::{Decode, Encode};
 
+use super::restore::{About, Restoration};
 use super::{ORIGINS_MAX, Origin, State};
 use crate::core::consensus::Slot;
-use crate::core::id::{Lineage, NodeId};
+use crate::core::id::{Lineage, NodeId, Rev};
 use crate::core::instrument::planted;
+use crate::core::log::RESTORED_REV_MAX;
 use crate::core::membership::Epochs;
 use crate::core::protocol::peer::Digest;
-use crate::core::store::{Export, HistoryLimits, ImportError, Importer};
+use crate::core::store::{Export, HistoryLimits, ImportError, Importer, Store};
 
 /// Largest window that a header may name; see [`ALPHA`](crate::core::consensus::ALPHA).
 const ALPHA_MAX: u64 = 1 << 16;
@@ -42,12 +45,21 @@ struct Header {
     lineage: Lineage,
 }
 
+/// What follows the header, in the same piece. Snapshots of older versions lack it.
+#[derive(Clone, Copy, Debug, Default, Encode, Decode)]
+struct Supplement {
+    is_fresh: bool,
+    /// The files that a restoration has brought come behind the store, as another one.
+    restoration: Option<About>,
+}
+
 /// Writes a snapshot. Works on a copy, which is cheap and does not change.
 #[derive(Clone, Debug)]
 pub struct StateExport {
     at: Slot,
     header: Vec<u8>,
     store: Export,
+    restoration: Option<Export>,
 }
 
 impl StateExport {
@@ -65,15 +77,23 @@ impl StateExport {
                 .collect(),
             lineage: state.lineage,
         };
+        let supplement = Supplement {
+            is_fresh: state.is_fresh,
+            restoration: state.restoration.as_ref().map(|under_way| under_way.about),
+        };
         if planted!(SnapshotForgetsOrigins) {
             header.origins.clear();
         }
-        let header = bincode::encode_to_vec(&header, CONFIG)
+        let header = bincode::encode_to_vec((&header, supplement), CONFIG)
             .expect("a header of ours can always be encoded into memory");
         StateExport {
             at: state.applied,
             header,
             store: Export::new(&state.store),
+            restoration: state
+                .restoration
+                .as_ref()
+                .map(|under_way| Export::new(&under_way.store)),
         }
     }
 
@@ -84,18 +104,27 @@ impl StateExport {
 
     /// A piece, numbered from 0; `None` behind the last.
     pub fn piece(&mut self, number: u32) -> Option<Vec<u8>> {
-        match number.checked_sub(1) {
-            None => Some(self.header.clone()),
-            Some(number) => self.store.piece(u64::from(number)),
-        }
+        let Some(number) = number.checked_sub(1) else {
+            return Some(self.header.clone());
+        };
+        let number = u64::from(number);
+        let piece = self.store.piece(number);
+        piece.or_else(|| {
+            self.restoration
+                .as_mut()?
+                .piece(number - self.store.known())
+        })
     }
 }
 
 /// Reads a snapshot, piece by piece, from anybody.
 #[derive(Clone, Debug)]
 pub struct StateImporter {
-    header: Option<Header>,
+    header: Option<(Header, Supplement)>,
     store: Importer,
+    /// The store, once it is complete and something comes behind it.
+    complete: Option<Store>,
+    restoration: Importer,
 }
 
 /// The bytes are not the next piece of a snapshot. The only way is to begin again.
@@ -121,6 +150,8 @@ impl StateImporter {
         StateImporter {
             header: None,
             store: Importer::new(history),
+            complete: None,
+            restoration: Importer::new(history),
         }
     }
 
@@ -128,15 +159,23 @@ impl StateImporter {
     pub fn due(&self) -> u32 {
         match self.header {
             None => 0,
-            Some(_) => u32::try_from(self.store.due() + 1).unwrap_or(u32::MAX),
+            Some(_) => {
+                let due = self.store.due() + self.restoration.due() + 1;
+                u32::try_from(due).unwrap_or(u32::MAX)
+            }
         }
     }
 
     /// Takes the next piece; with the last one comes the state.
     pub fn take(&mut self, bytes: &[u8]) -> Result<Option<State>, SnapshotError> {
-        let Some(header) = &self.header else {
+        let Some((header, supplement)) = &self.header else {
             let (header, used) = bincode::decode_from_slice::<Header, _>(bytes, CONFIG)?;
-            let is_sound = used == bytes.len()
+            let rest = &bytes[used..];
+            let (supplement, used) = match rest {
+                [] => (Supplement::default(), 0),
+                rest => bincode::decode_from_slice(rest, CONFIG)?,
+            };
+            let is_sound = used == rest.len()
                 && header.applied <= SLOT_MAX
                 && (1..=ALPHA_MAX).contains(&header.alpha)
                 && header.epochs.is_sound()
@@ -145,12 +184,31 @@ impl StateImporter {
             if !is_sound {
                 return Err(SnapshotError::Nonsense);
             }
-            self.header = Some(header);
+            self.header = Some((header, supplement));
             return Ok(None);
         };
-        let Some(store) = self.store.take(bytes)? else {
-            return Ok(None);
+        let (store, restored) = if let Some(store) = &self.complete {
+            let Some(restored) = self.restoration.take(bytes)? else {
+                return Ok(None);
+            };
+            let is_sound = restored.rev() <= RESTORED_REV_MAX
+                && restored.rev() > Rev(0)
+                && restored.oldest() > restored.rev();
+            if !is_sound {
+                return Err(SnapshotError::Nonsense);
+            }
+            (store.clone(), Some(restored))
+        } else {
+            let Some(store) = self.store.take(bytes)? else {
+                return Ok(None);
+            };
+            if supplement.restoration.is_some() {
+                self.complete = Some(store);
+                return Ok(None);
+            }
+            (store, None)
         };
+        let restoration = supplement.restoration.zip(restored);
         let header = header.clone();
         let origins: BTreeMap<NodeId, Origin> = header.origins.into_iter().collect();
         Ok(Some(State {
@@ -161,6 +219,8 @@ impl StateImporter {
             origins,
             epochs: header.epochs,
             digest: header.digest,
+            is_fresh: supplement.is_fresh,
+            restoration: restoration.map(|(about, store)| Restoration { about, store }),
         }))
     }
 }

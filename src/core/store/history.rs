@@ -62,6 +62,11 @@ impl History {
         }
     }
 
+    /// How much is retained.
+    pub(super) fn limits(&self) -> HistoryLimits {
+        self.limits
+    }
+
     /// Retained versions.
     pub(super) fn len(&self) -> u64 {
         self.len

@@ -7,6 +7,7 @@ mod glob;
 mod history;
 mod mutation;
 mod path;
+mod restore;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use glob::{Glob, GlobError};
 pub use history::HistoryLimits;
 pub use mutation::{Mutation, Value};
 pub use path::{Path, PathError};
+pub use restore::Misplaced;
 pub use snapshot::{Export, ImportError, Importer, PIECE_BYTES, PIECE_BYTES_MAX};
 pub use view::{Found, View};
 pub use watches::{WatchId, Watches};

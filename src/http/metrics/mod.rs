@@ -1,5 +1,6 @@
 //! The process in numbers, as Prometheus reads them.
 
+mod disk;
 mod node;
 mod process;
 mod sheet;
@@ -63,6 +64,7 @@ impl Collector for Picture {
         self.log(&mut sheet)?;
         self.peers(&mut sheet)?;
         self.load(&mut sheet)?;
+        self.disk(&mut sheet)?;
         self.clients(&mut sheet)?;
         self.web(&mut sheet)?;
         match &self.own {

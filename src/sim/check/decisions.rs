@@ -12,7 +12,7 @@ use super::acceptors::{Acceptors, Offer};
 use super::configuration::Configuration;
 use crate::core::consensus::{Ballot, Slot};
 use crate::core::id::{NodeId, Rev};
-use crate::core::log::{Author, Entry, Op, Seq};
+use crate::core::log::{Author, Entry, Op, Restore, Seq};
 use crate::core::membership::Epoch;
 use crate::core::store::Mutation;
 
@@ -38,6 +38,8 @@ pub struct Decisions {
     last: BTreeMap<NodeId, Seq>,
     /// The latest slot after which the revision is known, and that revision.
     anchor: (Slot, Rev),
+    /// The revision that each restoration leads to, as far as it began.
+    restorations: BTreeMap<u64, Rev>,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,8 @@ struct Decided {
     claims: u64,
     /// Whether it may change who holds a seat.
     seats: bool,
+    /// The revision that a restoration leads to which may have been committed here.
+    jump: Option<Rev>,
 }
 
 impl Decisions {
@@ -155,7 +159,12 @@ impl Decisions {
         let (from, to) = (sums(before), sums(slot));
         let least = known.0 + to.0 - from.0;
         let most = least + to.1 - from.1;
-        if (least..=most).contains(&rev.0) {
+        // What was before the jump does not count; what is behind it takes no more than all does.
+        let all = most - known.0;
+        let range = before.0 as usize..slot.0 as usize;
+        let mut jumps = self.list[range].iter().filter_map(|decided| decided.jump);
+        let has_jumped = jumps.any(|to| (to.0..=to.0 + all).contains(&rev.0));
+        if (least..=most).contains(&rev.0) || has_jumped {
             self.anchor = (slot, rev);
             return Ok(());
         }
@@ -168,7 +177,7 @@ impl Decisions {
 
     fn push(&mut self, entry: Entry) {
         let (mut revs, mut claims) = self.list.last().map_or((0, 0), |d| (d.revs, d.claims));
-        let mut seats = false;
+        let (mut seats, mut jump) = (false, None);
         if let Entry::Batch(batch) = &entry {
             for run in &batch.runs {
                 for (index, op) in run.ops.iter().enumerate() {
@@ -191,7 +200,13 @@ impl Decisions {
                         Op::Seat { .. } => (revs, seats) = (revs + 1, true),
                         Op::Claim { .. } => (claims, seats) = (claims + 1, true),
                         Op::Unseat { .. } => (claims, seats) = (claims + UNSEAT_REVS_MAX, true),
-                        Op::Void | Op::Owners { .. } => {}
+                        Op::Restore(Restore::Begin { id, rev, .. }) => {
+                            self.restorations.insert(*id, *rev);
+                        }
+                        Op::Restore(Restore::Commit { id, .. }) => {
+                            jump = jump.or(self.restorations.get(id).copied());
+                        }
+                        Op::Restore(Restore::Files { .. }) | Op::Void | Op::Owners { .. } => {}
                     }
                 }
             }
@@ -201,6 +216,7 @@ impl Decisions {
             revs,
             claims,
             seats,
+            jump,
         });
     }
 }

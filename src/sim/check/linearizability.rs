@@ -90,6 +90,7 @@ fn place(
                 None => Err(format!("{response:?} is true at none of these")),
             }
         }
+        Verb::Files | Verb::Restore => Ok(None),
         Verb::Self_ | Verb::Status | Verb::Recover | Verb::Access => Ok(None),
     }
 }

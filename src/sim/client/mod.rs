@@ -7,6 +7,7 @@ mod crowd;
 mod increment;
 mod lock;
 mod mixed;
+mod restore;
 mod task;
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ pub use crowd::{Flood, Operator};
 pub use increment::{Increment, Style, count_of};
 pub use lock::{Locker, holder_of};
 pub use mixed::Mixed;
+pub use restore::{Backup, Onlooker, Restorer, listed};
 pub use task::{Closer, Former, From, Recorder, Watcher, Writer};
 
 /// What a client is there for.
@@ -46,6 +48,10 @@ pub enum Role {
     Flood(Flood),
     /// Changes something in `/ctl`, once.
     Operator(Operator),
+    /// Restores a backup.
+    Restorer(Restorer),
+    /// Looks at what is being restored.
+    Onlooker(Onlooker),
 }
 
 impl Role {
@@ -63,6 +69,8 @@ impl Role {
             Role::Script(_) => None,
             Role::Flood(role) => role.next(dice),
             Role::Operator(role) => role.next(),
+            Role::Restorer(role) => role.next(dice),
+            Role::Onlooker(_) => Some(Onlooker::next(dice)),
         }
     }
 
@@ -80,6 +88,8 @@ impl Role {
             Role::Script(role) => role.ended(request, response),
             Role::Flood(role) => role.ended(),
             Role::Operator(role) => role.ended(request, response),
+            Role::Restorer(role) => role.ended(response),
+            Role::Onlooker(_) => {}
         }
     }
 
@@ -104,7 +114,9 @@ impl Role {
             | Role::Locker(_)
             | Role::Writer(_)
             | Role::Flood(_)
-            | Role::Operator(_) => false,
+            | Role::Operator(_)
+            | Role::Restorer(_)
+            | Role::Onlooker(_) => false,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::Cast;
 use crate::core::consensus::{Ballot, Lane, Slot};
 use crate::core::durable::Record;
-use crate::core::log::{Author, Batch, Entry, Op};
+use crate::core::log::{Author, Batch, Entry, Op, Restore};
 use crate::core::membership::Epoch;
 use crate::core::protocol::client::{Request, Response, Verb};
 use crate::core::protocol::peer::{Beat, Message};
@@ -297,6 +297,17 @@ pub fn op(op: &Op, cast: &Cast<'_>) -> String {
             None => format!("unseat {}", cast.who(*id)),
             Some(next) => format!("unseat {} for {}", cast.who(*id), cast.who(*next)),
         },
+        Op::Restore(step) => restore(step),
+    }
+}
+
+fn restore(step: &Restore) -> String {
+    match step {
+        Restore::Begin { id, rev, .. } => format!("restoration {id} to rev {rev} begins"),
+        Restore::Files { id, step, files } => {
+            format!("restoration {id} step {step} of {} files", files.len())
+        }
+        Restore::Commit { id, files } => format!("restoration {id} of {files} files commits"),
     }
 }
 
@@ -337,6 +348,8 @@ pub fn verb(request: &Request) -> &'static str {
         Some(Verb::Self_) => "self",
         Some(Verb::Status) => "status",
         Some(Verb::Recover) => "recover",
+        Some(Verb::Files) => "files",
+        Some(Verb::Restore) => "restore",
         Some(Verb::Access) => "access",
     }
 }

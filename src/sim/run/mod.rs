@@ -11,6 +11,7 @@
 
 mod finale;
 mod judgement;
+mod restoring;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ use crate::sim::trouble::{Phase, Troubles};
 use crate::sim::world::{Happening, Stats, World};
 
 pub use super::world::ENDLESS;
+pub use restoring::{Restored, restoring};
 
 /// How often the progress of a phase is looked at.
 const LOOK: Duration = Duration::from_millis(20);

@@ -8,9 +8,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::consensus::{Ballot, Lane};
-use crate::core::log::{Batch, Entry, Run};
+use crate::core::log::{Batch, Entry, Restore, RestoredFile, Run};
 use crate::core::protocol::peer::{Accepted, Beat, Promised, Silence};
-use crate::core::store::{Mutation, Value};
+use crate::core::store::{Mutation, Path, Value};
 
 const STRANGER: u8 = 9;
 const MEMBER: u8 = 3;
@@ -71,11 +71,43 @@ fn op() -> impl Strategy<Value = Op> {
             author: Author::Server,
         }),
         (any_slot(), owners).prop_map(|(expect, owners)| Op::Owners { expect, owners }),
+        restore().prop_map(Op::Restore),
         any::<u64>().prop_map(|rev| Op::Claim {
             file: crate::core::store::Path::parse(b"/ctl/cal/7").expect("well formed"),
             rev: Rev(rev),
         }),
     ]
+}
+
+fn restore() -> impl Strategy<Value = Restore> {
+    let rev = || prop_oneof![0..90_u64, Just(1 << 62), Just(u64::MAX)].prop_map(Rev);
+    let path = "/(a|b|a/b|ctl|ctl/cal/1|ctl/name|ctl/ns|ctl/x)?";
+    let path = path.prop_map(|text| Path::parse(text.as_bytes()).unwrap_or(nowhere()));
+    let file = (path, rev()).prop_map(|(path, rev)| RestoredFile {
+        path,
+        rev,
+        value: Value(Vec::new().into()),
+    });
+    prop_oneof![
+        (0..2_u64, rev(), rev(), any::<bool>()).prop_map(|(id, rev, kept, replace)| {
+            Restore::Begin {
+                id,
+                rev,
+                kept,
+                replace,
+            }
+        }),
+        (0..2_u64, 0..3_u64, vec(file, 0..3)).prop_map(|(id, step, files)| Restore::Files {
+            id,
+            step,
+            files
+        }),
+        (0..2_u64, 0..4_u64).prop_map(|(id, files)| Restore::Commit { id, files }),
+    ]
+}
+
+fn nowhere() -> Path {
+    Path::parse(b"/").expect("well formed")
 }
 
 fn run(from: u8) -> impl Strategy<Value = Run> {

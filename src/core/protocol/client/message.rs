@@ -117,6 +117,12 @@ pub enum Verb {
     /// Make a new cluster of what this node remembers; without a value, tell what that would come
     /// to. Unknown to the original.
     Recover = 33,
+    /// The files that match a pattern, from the n-th on, as many as a message should hold:
+    /// [`Files`](super::Files) in `value`, with none behind the last. Unknown to the original.
+    Files = 34,
+    /// A step of restoring a backup: a [`Restoration`](super::Restoration) in `value`. Unknown to the
+    /// original.
+    Restore = 35,
     /// Present a secret.
     Access = 99,
 }
@@ -137,6 +143,8 @@ impl Verb {
             20 => Verb::Self_,
             32 => Verb::Status,
             33 => Verb::Recover,
+            34 => Verb::Files,
+            35 => Verb::Restore,
             99 => Verb::Access,
             _ => return None,
         })
@@ -146,7 +154,7 @@ impl Verb {
 impl Verb {
     /// Whether it puts something into the log.
     pub fn is_write(self) -> bool {
-        matches!(self, Verb::Set | Verb::Del | Verb::Nop)
+        matches!(self, Verb::Set | Verb::Del | Verb::Nop | Verb::Restore)
     }
 }
 

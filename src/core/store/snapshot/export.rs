@@ -71,6 +71,11 @@ impl Export {
         Some(bytes.expect("encoding into memory does not fail"))
     }
 
+    /// How many pieces are known: all, once one behind the last was asked for.
+    pub fn known(&self) -> u64 {
+        self.places.len() as u64
+    }
+
     /// The content of the piece that begins at `place`, and where the one behind it does.
     fn body(&self, place: Place) -> (Body, Option<Place>) {
         let (files, events) = (self.base().files(), self.store.history.len());

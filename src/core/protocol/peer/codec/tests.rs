@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::consensus::{Ballot, Lane, Slot};
 use crate::core::id::{NodeId, Rev};
-use crate::core::log::{Author, Batch, Entry, Run, Seq};
+use crate::core::log::{Author, Batch, Entry, Restore, RestoredFile, Run, Seq};
 use crate::core::protocol::peer::{Accepted, Beat, Digest, Promised, Silence};
 use crate::core::store::{Mutation, Path, Value};
 
@@ -290,6 +290,25 @@ fn examples() -> Vec<Message> {
             mutation: Mutation::Nop,
             members: vec![member],
         },
+        Op::Restore(Restore::Begin {
+            id: 1 << 40,
+            rev: Rev(1_000_000_000),
+            kept: Rev(912),
+            replace: true,
+        }),
+        Op::Restore(Restore::Files {
+            id: 1 << 40,
+            step: 3,
+            files: vec![RestoredFile {
+                path: path("/a"),
+                rev: Rev(7),
+                value: Value(b"\xff"[..].into()),
+            }],
+        }),
+        Op::Restore(Restore::Commit {
+            id: 1 << 40,
+            files: 1,
+        }),
     ]);
     vec![
         Message::Accept {
@@ -415,6 +434,30 @@ fn op() -> impl Strategy<Value = Op> {
         (member(), option::of(member())).prop_map(|(id, successor)| Op::Unseat { id, successor }),
         (mutation(), vec(member(), 0..5))
             .prop_map(|(mutation, members)| Op::Seat { mutation, members }),
+        restore().prop_map(Op::Restore),
+    ]
+}
+
+fn restore() -> impl Strategy<Value = Restore> {
+    let value = vec(any::<u8>(), 0..300).prop_map(|bytes| Value(bytes.into()));
+    let file = (path(), any::<u64>(), value).prop_map(|(path, rev, value)| RestoredFile {
+        path,
+        rev: Rev(rev),
+        value,
+    });
+    prop_oneof![
+        any::<(u64, u64, u64, bool)>().prop_map(|(id, rev, kept, replace)| Restore::Begin {
+            id,
+            rev: Rev(rev),
+            kept: Rev(kept),
+            replace,
+        }),
+        (any::<(u64, u64)>(), vec(file, 0..4)).prop_map(|((id, step), files)| Restore::Files {
+            id,
+            step,
+            files
+        }),
+        any::<(u64, u64)>().prop_map(|(id, files)| Restore::Commit { id, files }),
     ]
 }
 

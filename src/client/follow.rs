@@ -1,0 +1,163 @@
+//! Following every revision of one cluster, and of no other.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout};
+
+use super::attempt::{Losses, refused};
+use super::call::Client;
+use super::connection::{Connection, Lost, Pending};
+use super::error::Error;
+use super::types::{Event, signed};
+use super::verbs::{plain, report_in, sound, status_request};
+use crate::core::id::Rev;
+use crate::core::protocol::client::{ErrorCode, Report, Request, Response, Verb};
+
+/// WAITs ahead of the revision that is due: enough for what a cluster does in a round trip.
+const WINDOW: usize = 512;
+
+/// Every revision in order, each once, across connections and servers. Before it believes a server it
+/// asks which cluster that belongs to: one that was founded anew under the same name counts from 1
+/// again, and its revisions are others.
+pub struct Follower {
+    client: Client,
+    lineage: String,
+    /// The revision that is due.
+    from: Rev,
+    connection: Option<Connection>,
+    /// WAITs for the revisions from `from` on.
+    window: VecDeque<Pending>,
+    losses: Losses,
+}
+
+impl Client {
+    /// Follows all revisions from one on, of the cluster of this lineage; see [`Report::lineage`].
+    pub fn follow(&self, lineage: &str, from: Rev) -> Follower {
+        Follower {
+            client: self.clone(),
+            lineage: lineage.to_owned(),
+            from: from.max(Rev(1)),
+            connection: None,
+            window: VecDeque::new(),
+            losses: self.losses(),
+        }
+    }
+}
+
+impl Follower {
+    /// The next revision; waits for it. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLate`] if it is forgotten; [`Error::Foreign`]; those of connections once no server
+    /// could be reached for some time, after which asking again tries again.
+    pub async fn next(&mut self) -> Result<Event, Error> {
+        loop {
+            let begin = Instant::now();
+            let request = self.request(self.from);
+            match self.answer().await? {
+                Ok(response) => {
+                    self.window.pop_front();
+                    let event = match refused(&request, response) {
+                        Err(Error::Refused(refusal)) if refusal.code == ErrorCode::TooLate => {
+                            self.window.clear();
+                            return Err(Error::TooLate {
+                                from: self.from,
+                                current: self.client.rev().await?,
+                            });
+                        }
+                        response => sound(&request, Event::read(response?))?,
+                    };
+                    if event.rev != self.from {
+                        return sound(&request, Err("another revision"));
+                    }
+                    self.from = self.from.next();
+                    self.losses = self.client.losses();
+                    return Ok(event);
+                }
+                Err(lost) => {
+                    self.window.clear();
+                    if let Some(connection) = self.connection.take() {
+                        self.client.leave(connection.addr());
+                        self.losses.lost(connection.addr(), begin, lost).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The revision that comes next.
+    pub fn from(&self) -> Rev {
+        self.from
+    }
+
+    async fn answer(&mut self) -> Result<Result<Response, Lost>, Error> {
+        let connection = match &self.connection {
+            Some(connection) => connection.clone(),
+            None => {
+                let patience = self.losses.patience(None);
+                let connection = self.client.connection(&[], patience).await?;
+                match self.recognise(&connection).await? {
+                    Ok(()) => self.connection.insert(connection).clone(),
+                    Err(lost) => {
+                        // It is left like any other that breaks.
+                        self.connection = Some(connection);
+                        return Ok(Err(lost));
+                    }
+                }
+            }
+        };
+        while self.window.len() < WINDOW {
+            let rev = Rev(self.from.0 + self.window.len() as u64);
+            match connection.start(self.request(rev)).await {
+                Ok(pending) => self.window.push_back(pending),
+                // The answers before it may still be there.
+                Err(_) if !self.window.is_empty() => break,
+                Err(lost) => return Ok(Err(lost)),
+            }
+        }
+        match self.window.front_mut() {
+            Some(first) => Ok(first.answer().await),
+            None => Ok(Err(Lost::Unsent)),
+        }
+    }
+
+    /// Makes sure that a server belongs to the cluster. A server stays what it is as long as its
+    /// connections live.
+    async fn recognise(&self, connection: &Connection) -> Result<Result<(), Lost>, Error> {
+        let request = status_request();
+        let asking = async {
+            match connection.start(request.clone()).await {
+                Ok(mut pending) => pending.answer().await,
+                Err(lost) => Err(lost),
+            }
+        };
+        let limit = self.client.limit(Verb::Status).unwrap_or_default();
+        let response = match timeout(limit, asking).await {
+            Ok(Ok(response)) => refused(&request, response)?,
+            Ok(Err(lost)) => return Ok(Err(lost)),
+            Err(_) => return Ok(Err(Lost::Sent(format!("no answer within {limit:?}")))),
+        };
+        let Report { lineage, .. } = report_in(&request, response)?;
+        match lineage == self.lineage {
+            true => Ok(Ok(())),
+            false if lineage.is_empty() => Ok(Err(Lost::Sent(
+                "it has no copy of the store yet".to_owned(),
+            ))),
+            false => Err(Error::Foreign {
+                addr: connection.addr().clone(),
+                expected: self.lineage.clone(),
+                found: lineage,
+            }),
+        }
+    }
+
+    fn request(&self, rev: Rev) -> Request {
+        Request {
+            path: Some(Bytes::from_static(b"/**")),
+            rev: Some(signed(rev)),
+            ..plain(Verb::Wait)
+        }
+    }
+}

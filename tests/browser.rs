@@ -9,7 +9,6 @@
 
 #[path = "browser/driver.rs"]
 mod driver;
-#[allow(dead_code, reason = "the tests of the API use the rest")]
 #[path = "http/node.rs"]
 mod node;
 

@@ -56,6 +56,22 @@ struct Decided {
 }
 
 impl Decisions {
+    /// Nothing is known of a cluster that begins after this slot, at this revision.
+    pub fn after(applied: Slot, rev: Rev) -> Decisions {
+        let past = (0..applied.0).map(|_| Decided {
+            entry: Entry::Skip,
+            revs: 0,
+            claims: 0,
+            seats: false,
+            jump: None,
+        });
+        Decisions {
+            list: past.collect(),
+            anchor: (applied, rev),
+            ..Decisions::default()
+        }
+    }
+
     /// The first slot whose outcome is not known.
     pub fn next(&self) -> Slot {
         Slot(self.list.len() as u64 + 1)

@@ -103,6 +103,11 @@ fn furnish(node: &Node) {
     }
 }
 
+/// For pictures: lets colours and places come to rest.
+fn settle() {
+    std::thread::sleep(Duration::from_millis(1_100));
+}
+
 /// Nothing went wrong, and nobody else was asked for anything.
 fn is_clean(browser: &Browser) {
     assert_eq!(browser.complaints(), Vec::<String>::new());
@@ -158,6 +163,19 @@ fn what_is_written_is_seen_at_once() {
     browser.until("document.querySelector('#filter').ariaInvalid === 'true'");
     browser.write("#filter", " ");
 
+    // Without a hand on the mouse.
+    browser.js("document.activeElement.blur()");
+    browser.press("f\u{e011}"); // Home: /app
+    browser.press("\u{e015}\u{e007}"); // one down, Enter
+    browser.until_reads("#file-path", "/app/master");
+    browser.press("\u{e012}\u{e012}"); // left, and left again: closed
+    browser.until("document.querySelector(\"[aria-label^='app,']\").ariaExpanded === 'false'");
+    browser.press("\u{e014}"); // right
+    browser.until("document.querySelector(\"[aria-label^='master,']\")");
+    browser.press("/");
+    browser.until("document.activeElement.id === 'filter'");
+    browser.js("document.activeElement.blur()");
+
     // What stops is told of when it goes on.
     browser.click("#pause");
     nodes[0].put("/message", "while paused");
@@ -173,15 +191,27 @@ fn what_is_written_is_seen_at_once() {
     browser.go(&page(&nodes[0], "/config/checkout/limits"));
     browser.js("location.reload()");
     browser.until_reads("#value", "\"per-order\": 250");
-    std::thread::sleep(Duration::from_millis(2_500));
+    settle();
     browser.shot("wide-light");
     browser.dark(true);
+    settle();
     browser.shot("wide-dark");
     browser.press("?");
     browser.until("document.querySelector('#help-box').open");
     browser.shot("help");
     browser.click("#help-close");
+    let nameless = browser.text(
+        "[...document.querySelectorAll('button, input, textarea, [role]:not([role=presentation])')]\
+         .filter((e) => e.checkVisibility() && !e.ariaLabel && !e.textContent.trim() && !e.labels?.length \
+         && !e.getAttribute('aria-labelledby') && e.role !== 'status' && e.role !== 'alert')\
+         .map((e) => e.outerHTML.slice(0, 90))",
+    );
+    assert_eq!(nameless, "");
     browser.phone();
+    browser.click("nav [data-tab=file]");
+    browser.shot("phone-value-dark");
+    browser.click("nav [data-tab=events]");
+    browser.shot("phone-events-dark");
     browser.click("nav [data-tab=cluster]");
     browser.shot("phone-cluster-dark");
     browser.dark(false);
@@ -207,7 +237,7 @@ fn a_kill_is_seen_within_a_second_and_so_is_who_takes_over() {
     assert!(seen < LIVE, "{seen:?}");
     browser.until_reads("#health", "degraded");
     browser.until_reads("#notes", &format!("{} has ended", nodes[1].addr));
-    std::thread::sleep(Duration::from_millis(400));
+    settle();
     browser.shot("killed-light");
     // The standby takes the slot, and has all three.
     browser.until_reads(
@@ -222,7 +252,15 @@ fn a_kill_is_seen_within_a_second_and_so_is_who_takes_over() {
     browser.until("document.querySelector('.seat.vacant')");
     browser.until_reads("#processes", "waits for a standby");
     browser.dark(true);
+    settle();
     browser.shot("vacancy-dark");
+    // Without a majority the page still says how things are.
+    nodes[2].kill();
+    nodes[3].kill();
+    browser.until_reads("#health", "lost");
+    browser.until("document.querySelectorAll('.node.member.gone').length === 2");
+    settle();
+    browser.shot("lost-majority-dark");
     is_clean(&browser);
 }
 
@@ -354,6 +392,7 @@ fn the_past_is_shown_as_it_was_and_what_has_changed_since() {
     browser.until_reads("#value", "+ web-8");
     browser.shot("past-light");
     browser.dark(true);
+    settle();
     browser.shot("past-dark");
     // Between two revisions that both are past: from here on one step further.
     browser.click("#pin");
@@ -421,10 +460,13 @@ fn who_was_slower_sees_what_the_other_one_wrote() {
     is_clean(&browser);
 }
 
-/// Files of the large tree, and the longest that the page may not answer while it is scrolled
-/// through. A tenth of a second is where people begin to notice; machines of tests are slow.
+/// Files of the large tree.
 const MANY: usize = 100_000;
-const STALL_MAX: f64 = 300.0;
+
+/// The longest that the page may not answer while it is scrolled through, in milliseconds, and the fewest
+/// pictures in 2.2 seconds. Two cores that did much else had 50 to 130 ms and 53 to 84 pictures.
+const FRAMES_MIN: f64 = 10.0;
+const STALL_MAX: f64 = 1_000.0;
 
 #[test]
 fn a_hundred_thousand_files_are_scrolled_through_without_stalls() {
@@ -462,7 +504,7 @@ fn a_hundred_thousand_files_are_scrolled_through_without_stalls() {
     let frames: f64 = browser.text("window.frames").parse().expect("a number");
     eprintln!("longest frame {longest:.0} ms, {frames} frames in 2.2 s");
     assert!(longest < STALL_MAX, "{longest} ms");
-    assert!(frames > 30.0, "{frames}");
+    assert!(frames > FRAMES_MIN, "{frames}");
     browser.until(&format!(
         "document.querySelector('#tree-rows').innerText.includes('{:06}')",
         MANY - 1
@@ -484,6 +526,15 @@ fn a_hundred_thousand_files_are_scrolled_through_without_stalls() {
         found.elapsed()
     );
     browser.shot("many-light");
+    // As deep as it is wide.
+    let deep = "/d".repeat(60) + "/bottom";
+    node.put(&deep, "here");
+    browser.write("#filter", "/**/bottom");
+    browser.until("document.querySelectorAll('.row:not([hidden])').length > 30");
+    browser.press("\u{e00c}");
+    browser.press("f\u{e010}\u{e007}"); // End, Enter
+    browser.until_reads("#value", "here");
+    browser.until("document.querySelector('.row.selected .name').offsetWidth > 50");
     is_clean(&browser);
 }
 

@@ -88,6 +88,21 @@ fn mistakes_are_told_by_the_names_of_the_protocol() {
     assert_eq!(get("/api/v1/walk?patern=/**"), (400, "BAD_REQUEST".into()));
     assert_eq!(get("/api/v1/watch?pattern=x").0, 400);
     assert_eq!(get("/nothing"), (404, "NOT_FOUND".into()));
+    assert_eq!(get("/api/v1/files/caf%ff"), (400, "BAD_REQUEST".into()));
+    for path in [
+        "files/a/b?rev=0",
+        "files/a/b?rev=-1",
+        "files/a/b?rev=9223372036854775807",
+        "dir?path=/&offset=4294967295",
+        "dir?path=/&limit=10001",
+        "watch?pattern=/**&from=18446744073709551615",
+    ] {
+        let path = format!("/api/v1/{path}");
+        assert_eq!(get(&path), (400, "BAD_REQUEST".into()), "{path}");
+    }
+    let last = "Last-Event-ID: 18446744073709551615";
+    let back = node.ask("GET", "/api/v1/watch?pattern=/**", &[last], b"");
+    assert_eq!(back.error(), (400, "BAD_REQUEST".into()));
     let put = |path: &str, headers: &[&str], body: &[u8]| {
         let path = format!("/api/v1/files{path}");
         node.ask("PUT", &path, headers, body).error()
@@ -107,6 +122,25 @@ fn mistakes_are_told_by_the_names_of_the_protocol() {
     assert_eq!(put("/ctl/err", &[], b"x").0, 409);
     let posted = node.ask("POST", "/api/v1/status", &[], b"");
     assert_eq!(posted.error(), (405, "METHOD_NOT_ALLOWED".into()));
+}
+
+#[test]
+fn a_revision_that_has_not_come_is_waited_for() {
+    let node = Node::start(1, free_port(), &["-request-timeout", "2"], &[]);
+    let rev = node.put("/x", "1");
+    std::thread::scope(|scope| {
+        let path = format!("/api/v1/files/x?rev={}", rev + 1);
+        let node = &node;
+        let waiting = scope.spawn(move || node.get(&path));
+        sleep(Duration::from_millis(200));
+        assert_eq!(node.put("/x", "2"), rev + 1);
+        let read = waiting.join().expect("an answer");
+        assert_eq!((read.status, read.text().as_str()), (200, "2"));
+    });
+    let never = node.get("/api/v1/stat?path=/x&rev=1000000");
+    assert_eq!(never.error(), (503, "UNAVAILABLE".into()));
+    let text = never.text();
+    assert!(text.contains("has not come within 2s"), "{text}");
 }
 
 #[test]
@@ -223,6 +257,7 @@ fn a_secret_is_needed_where_one_is_set_and_the_read_only_one_never_writes() {
         for path in [
             file,
             "/api/v1/status",
+            "/api/v1/members",
             "/api/v1/walk?pattern=/**",
             "/api/v1/dir?path=/",
             "/api/v1/stat?path=/x",
@@ -265,57 +300,6 @@ fn pages_of_others_are_kept_out() {
 }
 
 #[test]
-fn each_metric_has_help_and_a_name_by_the_conventions() {
-    let node = Node::alone();
-    let before = value_of(&node, "doozer_commits_total");
-    for _ in 0..10 {
-        node.put("/x", "v");
-    }
-    assert_eq!(node.get("/api/v1/files/none").status, 404);
-    assert_eq!(
-        node.ask("PUT", "/api/v1/files/x?rev=1", &[], b"").status,
-        409
-    );
-    assert!(value_of(&node, "doozer_commits_total") >= before + 10.0);
-    assert!(value_of(&node, "doozer_rev") > 10.0);
-    assert!(value_of(&node, "doozer_requests_total") >= 10.0);
-    assert!(value_of(&node, "process_resident_memory_bytes") > 1e6);
-    assert_eq!(
-        value_of(
-            &node,
-            "doozer_requests_refused_total{code=\"REV_MISMATCH\"}"
-        ),
-        1.0
-    );
-    let text = node.get("/metrics").text();
-    assert!(text.ends_with("# EOF\n"), "{text}");
-    let is_plain = |c: char| c.is_ascii_lowercase() || c == '_';
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let (name, _) = line.split_once(['{', ' ']).expect("a name");
-        assert!(name.chars().all(is_plain), "{line}");
-        assert!(
-            name.starts_with("doozer_") || name.starts_with("process_"),
-            "{line}"
-        );
-        let family = name.trim_end_matches("_total");
-        assert!(text.contains(&format!("# HELP {family} ")), "{line}");
-        let is_counter = text.contains(&format!("# TYPE {family} counter"));
-        assert_eq!(is_counter, name.ends_with("_total"), "{line}");
-    }
-}
-
-fn value_of(node: &Node, name: &str) -> f64 {
-    let text = node.get("/metrics").text();
-    let line = text.lines().find(|line| {
-        line.strip_prefix(name)
-            .is_some_and(|rest| rest.starts_with(' '))
-    });
-    let line = line.unwrap_or_else(|| panic!("no {name} in {text}"));
-    let (_, value) = line.rsplit_once(' ').expect("a value");
-    value.parse().expect("a number")
-}
-
-#[test]
 fn any_node_serves_and_one_without_a_majority_says_so() {
     let port = free_port();
     let arguments = ["-request-timeout", "1", "-timeout", "60"];
@@ -334,7 +318,11 @@ fn any_node_serves_and_one_without_a_majority_says_so() {
         status.map_or(0, |status| status.members().count())
     };
     nodes[0].until("/api/v1/status", |answer| members(answer) == 3);
-    let is_member = |node: &Node| value_of(node, "doozer_member") == 1.0;
+    let who = nodes[0].get("/api/v1/members").json();
+    let count = |what: &str| who[what].as_array().map(Vec::len);
+    assert_eq!((count("members"), count("standbys")), (Some(3), Some(1)));
+    assert_eq!(who["vacancies"], json!([]));
+    let is_member = |node: &Node| node.metric("doozer_member") == 1.0;
     let begin = Instant::now();
     while nodes.iter().filter(|node| is_member(node)).count() < 3 {
         assert!(begin.elapsed() < PATIENCE);
@@ -355,7 +343,7 @@ fn any_node_serves_and_one_without_a_majority_says_so() {
             (status.health, status.processes.len()),
             (Health::Healthy, 4)
         );
-        assert_eq!(value_of(node, "doozer_majority_heard"), 1.0);
+        assert_eq!(node.metric("doozer_majority_heard"), 1.0);
         assert_eq!(
             node.get("/metrics")
                 .text()
@@ -379,7 +367,7 @@ fn any_node_serves_and_one_without_a_majority_says_so() {
     assert_eq!(copy.text(), "through the standby");
     let status = nodes[0].get("/api/v1/status");
     assert_eq!(status.status, 200);
-    assert_eq!(value_of(&nodes[0], "doozer_majority_heard"), 0.0);
+    assert_eq!(nodes[0].metric("doozer_majority_heard"), 0.0);
 }
 
 #[test]

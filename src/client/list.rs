@@ -151,7 +151,7 @@ impl Listing {
                 Ok(response) => {
                     self.window.pop_front();
                     let request = self.request(self.offset);
-                    self.offset += 1;
+                    self.offset = self.offset.saturating_add(1);
                     return refused(&request, response);
                 }
                 Err(lost) => {

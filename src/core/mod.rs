@@ -7,6 +7,7 @@
 pub mod consensus;
 pub mod durable;
 pub mod env;
+pub mod histogram;
 pub mod id;
 pub mod instrument;
 pub mod limits;

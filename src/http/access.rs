@@ -27,10 +27,12 @@ pub(super) enum Caller {
 }
 
 /// What a request is for. Writes may go to another node, as standbys take none; reads and watches
-/// stay with this one.
+/// stay with this one. A client for watches belongs to the thread of those who watch: only tasks of that
+/// one ask for it and use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Purpose {
     Read,
+    Watch,
     Write,
 }
 
@@ -80,6 +82,11 @@ impl Access {
         } else {
             Err(Failure::denied(Caller::Anonymous, "no such secret"))
         }
+    }
+
+    /// How long the node tries to settle a request.
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.request_timeout
     }
 
     /// Whether anybody may do everything.

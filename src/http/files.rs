@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::access::{Caller, Purpose};
+use super::extract::{FilePath, Params};
 use super::failure::Failure;
 use super::routes::App;
 use crate::client::{Client, Condition, Error};
@@ -39,30 +40,6 @@ enum Format {
     Json,
 }
 
-pub(super) type Params<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
-
-/// The parameters, or what is wrong with them.
-pub(super) fn params<T>(query: Params<T>) -> Result<T, Failure> {
-    let Query(asked) = query.map_err(|error| Failure::bad_request(error.body_text()))?;
-    Ok(asked)
-}
-
-/// A client whose reads are what the parameters ask for.
-pub(super) fn viewing(client: Client, rev: Option<i64>, local: bool) -> Result<Client, Failure> {
-    let client = match rev {
-        None => client,
-        Some(rev) => {
-            let rev = u64::try_from(rev);
-            let rev = rev.map_err(|_| Failure::bad_request("rev is a revision, 1 or more"))?;
-            client.at(Rev(rev))
-        }
-    };
-    Ok(match local {
-        true => client.local(true),
-        false => client,
-    })
-}
-
 /// A value as JSON has it: `text` if it is UTF-8, `base64` otherwise.
 pub(super) fn put_value(into: &mut Map<String, Value>, value: &[u8]) {
     match std::str::from_utf8(value) {
@@ -79,27 +56,22 @@ pub(super) fn answer(value: &Value) -> Response {
 
 pub(super) async fn read(
     State(app): State<Arc<App>>,
-    Path(path): Path<String>,
-    query: Params<Asked>,
+    caller: Caller,
+    FilePath(path): FilePath,
+    Params(asked): Params<Asked>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let caller = app.access.caller(&headers)?;
-    let asked = params(query)?;
-    let path = format!("/{path}");
-    let client = app.access.client(caller, Purpose::Read).await?;
-    let client = viewing(client, asked.rev, asked.local)?;
+    let client = app.reader(caller, asked.rev, asked.local).await?;
     let file = client.get(&path).await;
     let file = file.map_err(|error| Failure::of(error, caller))?;
     let Some(file) = file else {
         let message = format!("no such file: {path}");
         return Err(Failure::new(StatusCode::NOT_FOUND, "NOENT", message));
     };
-    let accepts = headers.get(header::ACCEPT);
-    let wants_json = accepts.is_some_and(|accepts| accepts.as_bytes() == b"application/json");
-    let format = match (asked.format, wants_json) {
-        (Some(format), _) => format,
-        (None, true) => Format::Json,
-        (None, false) => Format::Raw,
+    let format = match asked.format {
+        Some(format) => format,
+        None if accepts_json(&headers) => Format::Json,
+        None => Format::Raw,
     };
     let mut response = match format {
         Format::Json => {
@@ -118,16 +90,25 @@ pub(super) async fn read(
     Ok(response)
 }
 
+/// Whether whoever asks wants JSON, and says so by name.
+fn accepts_json(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    let mut kinds = accepted.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    kinds.any(|kind| {
+        let name = kind.split(|byte| *byte == b';').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(b"application/json")
+    })
+}
+
 pub(super) async fn write(
     State(app): State<Arc<App>>,
-    Path(path): Path<String>,
-    query: Params<Asked>,
+    caller: Caller,
+    FilePath(path): FilePath,
+    Params(asked): Params<Asked>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    let caller = app.access.caller(&headers)?;
-    let condition = Given::of(&params(query)?, &headers)?;
-    let path = format!("/{path}");
+    let condition = Given::of(&asked, &headers)?;
     let value = to_bytes(body, app.value_bytes_max).await;
     let value: Bytes = value.map_err(|_| {
         let max = app.value_bytes_max;
@@ -147,14 +128,14 @@ pub(super) async fn write(
 
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
-    Path(path): Path<String>,
-    query: Params<Asked>,
+    caller: Caller,
+    FilePath(path): FilePath,
+    Params(asked): Params<Asked>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Failure> {
-    let caller = app.access.caller(&headers)?;
-    let condition = Given::of(&params(query)?, &headers)?;
+    let condition = Given::of(&asked, &headers)?;
     let client = app.access.client(caller, Purpose::Write).await?;
-    match client.del(&format!("/{path}"), condition.condition).await {
+    match client.del(&path, condition.condition).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(error) => Err(condition.failure(&client, error, caller).await),
     }
@@ -242,6 +223,18 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_for_those_who_name_it() {
+        let accepts = |text: &'static str| {
+            let value = HeaderValue::from_static(text);
+            accepts_json(&HeaderMap::from_iter([(header::ACCEPT, value)]))
+        };
+        assert!(accepts("application/json"));
+        assert!(accepts("text/plain, Application/JSON ; q=0.5"));
+        assert!(!accepts("*/*") && !accepts("application/jsonl"));
+        assert!(!accepts_json(&HeaderMap::new()));
+    }
 
     #[test]
     fn base_64_is_that_of_the_rfc() {

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::json;
 
+use super::access::Caller;
 use super::failure::Failure;
 use super::files::answer;
 use super::page;
 use super::routes::App;
 use crate::client;
 use crate::runtime::Measures;
-use crate::status::LAG_MAX;
+use crate::status::{LAG_MAX, Process, Role, Status};
 
 /// The process lives: its node's thread answers.
 pub(super) async fn healthz(State(app): State<Arc<App>>) -> Result<Response, Failure> {
@@ -58,23 +59,44 @@ fn unready(measures: &Measures) -> Option<&'static str> {
 /// What the caller may do.
 pub(super) async fn access(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Response, Failure> {
-    let (may_read, may_write) = app.access.rights(app.access.caller(&headers)?);
+    let (may_read, may_write) = app.access.rights(caller);
     Ok(answer(&json!({ "read": may_read, "write": may_write })))
 }
 
 /// How the cluster is: what `doozer status --json` prints.
 pub(super) async fn status(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Response, Failure> {
-    let caller = app.access.caller(&headers)?;
-    app.access.check_reads(caller)?;
-    let status = client::status(&app.access.uri(caller)?, None).await;
-    let status = status.map_err(|error| Failure::of(error, caller))?;
+    let status = ask(&app, caller).await?;
     page::learn(&app, &status);
     let status = serde_json::to_value(status);
     let status = status.map_err(|error| Failure::unavailable(error.to_string()))?;
     Ok(answer(&status))
+}
+
+/// Who belongs to the cluster, and how each of them is.
+pub(super) async fn members(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> Result<Response, Failure> {
+    let status = ask(&app, caller).await?;
+    let (members, standbys): (Vec<Process>, Vec<Process>) = status
+        .processes
+        .into_iter()
+        .partition(|process| process.role == Role::Member);
+    Ok(answer(&json!({
+        "cluster": status.cluster,
+        "members": members,
+        "standbys": standbys,
+        "vacancies": status.vacancies,
+    })))
+}
+
+async fn ask(app: &App, caller: Caller) -> Result<Status, Failure> {
+    app.access.check_reads(caller)?;
+    let status = client::status(&app.access.uri(caller)?, None).await;
+    status.map_err(|error| Failure::of(error, caller))
 }

@@ -3,20 +3,23 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::access::Purpose;
+use super::access::Caller;
+use super::extract::Params;
 use super::failure::Failure;
-use super::files::{Params, answer, params, put_value, viewing};
+use super::files::{answer, put_value};
 use super::routes::App;
 use crate::client::Stat;
 
 /// Entries of a page where nothing else is said, and at most.
 const LIMIT: u32 = 1_000;
 const LIMIT_MAX: u32 = 10_000;
+
+/// Entries that may be passed over: as many as the protocol has numbers for.
+const OFFSET_MAX: u32 = i32::MAX as u32;
 
 /// Bytes of values after which a page ends.
 const PAGE_BYTES_MAX: usize = 8 << 20;
@@ -76,25 +79,42 @@ fn beginning(value: &[u8], cut: Option<usize>) -> &[u8] {
     }
 }
 
-fn limit(asked: Option<u32>) -> Result<u32, Failure> {
-    match asked.unwrap_or(LIMIT) {
-        limit @ 1..=LIMIT_MAX => Ok(limit),
-        _ => {
+/// A part of a list.
+#[derive(Clone, Copy)]
+struct Page {
+    offset: u32,
+    limit: usize,
+}
+
+impl Page {
+    fn of(offset: u32, limit: Option<u32>) -> Result<Page, Failure> {
+        let limit = limit.unwrap_or(LIMIT);
+        if !(1..=LIMIT_MAX).contains(&limit) {
             let message = format!("limit is between 1 and {LIMIT_MAX}");
-            Err(Failure::bad_request(message))
+            return Err(Failure::bad_request(message));
         }
+        if offset > OFFSET_MAX {
+            let message = format!("offset is at most {OFFSET_MAX}");
+            return Err(Failure::bad_request(message));
+        }
+        Ok(Page {
+            offset,
+            limit: limit as usize,
+        })
+    }
+
+    /// Where the page after this one begins, which has so many entries.
+    fn next(self, entries: usize) -> usize {
+        self.offset as usize + entries
     }
 }
 
 pub(super) async fn stat(
     State(app): State<Arc<App>>,
-    query: Params<AskedStat>,
-    headers: HeaderMap,
+    caller: Caller,
+    Params(asked): Params<AskedStat>,
 ) -> Result<Response, Failure> {
-    let caller = app.access.caller(&headers)?;
-    let asked = params(query)?;
-    let client = app.access.client(caller, Purpose::Read).await?;
-    let client = viewing(client, asked.rev, asked.local)?;
+    let client = app.reader(caller, asked.rev, asked.local).await?;
     let stat = client.stat(&asked.path).await;
     let stat = stat.map_err(|error| Failure::of(error, caller))?;
     let path = asked.path;
@@ -109,49 +129,43 @@ pub(super) async fn stat(
 
 pub(super) async fn dir(
     State(app): State<Arc<App>>,
-    query: Params<AskedDir>,
-    headers: HeaderMap,
+    caller: Caller,
+    Params(asked): Params<AskedDir>,
 ) -> Result<Response, Failure> {
-    let caller = app.access.caller(&headers)?;
-    let asked = params(query)?;
-    let limit = limit(asked.limit)?;
+    let page = Page::of(asked.offset, asked.limit)?;
     let failed = |error| Failure::of(error, caller);
-    let client = app.access.client(caller, Purpose::Read).await?;
-    let client = viewing(client, asked.rev, asked.local)?;
-    let names = client.names(&asked.path).await.map_err(failed)?;
-    let mut names = names.skip(asked.offset);
-    let rev = names.rev().0;
-    let (mut page, mut next) = (Vec::new(), None);
-    while let Some(name) = names.next().await.map_err(failed)? {
-        if page.len() == limit as usize {
-            next = Some(asked.offset + limit);
+    let client = app.reader(caller, asked.rev, asked.local).await?;
+    let listed = client.names(&asked.path).await.map_err(failed)?;
+    let mut listed = listed.skip(page.offset);
+    let rev = listed.rev().0;
+    let (mut names, mut next) = (Vec::new(), None);
+    while let Some(name) = listed.next().await.map_err(failed)? {
+        if names.len() == page.limit {
+            next = Some(page.next(names.len()));
             break;
         }
-        page.push(Value::from(name));
+        names.push(Value::from(name));
     }
     Ok(answer(&json!({
-        "path": asked.path, "rev": rev, "names": page, "next": next,
+        "path": asked.path, "rev": rev, "names": names, "next": next,
     })))
 }
 
 pub(super) async fn walk(
     State(app): State<Arc<App>>,
-    query: Params<AskedWalk>,
-    headers: HeaderMap,
+    caller: Caller,
+    Params(asked): Params<AskedWalk>,
 ) -> Result<Response, Failure> {
-    let caller = app.access.caller(&headers)?;
-    let asked = params(query)?;
-    let limit = limit(asked.limit)? as usize;
+    let page = Page::of(asked.offset, asked.limit)?;
     let failed = |error| Failure::of(error, caller);
-    let client = app.access.client(caller, Purpose::Read).await?;
-    let client = viewing(client, asked.rev, asked.local)?;
+    let client = app.reader(caller, asked.rev, asked.local).await?;
     let walk = client.walk_all(&asked.pattern).await.map_err(failed)?;
-    let mut walk = walk.skip(asked.offset);
+    let mut walk = walk.skip(page.offset);
     let rev = walk.rev().0;
-    let (mut page, mut bytes, mut next) = (Vec::new(), 0, None);
+    let (mut files, mut bytes, mut next) = (Vec::new(), 0, None);
     while let Some(entry) = walk.next().await.map_err(failed)? {
-        if page.len() == limit || bytes > PAGE_BYTES_MAX {
-            next = Some(asked.offset as usize + page.len());
+        if files.len() == page.limit || bytes > PAGE_BYTES_MAX {
+            next = Some(page.next(files.len()));
             break;
         }
         let mut fields = Map::new();
@@ -163,9 +177,9 @@ pub(super) async fn walk(
             bytes += told.len();
             put_value(&mut fields, told);
         }
-        page.push(Value::from(fields));
+        files.push(Value::from(fields));
     }
     Ok(answer(&json!({
-        "pattern": asked.pattern, "rev": rev, "files": page, "next": next,
+        "pattern": asked.pattern, "rev": rev, "files": files, "next": next,
     })))
 }

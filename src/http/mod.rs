@@ -5,25 +5,34 @@
 //! permissions, limits, consistency and back-pressure are the node's own and not told twice. How the
 //! process is, which no client can ask, comes from the node's thread through a [`Desk`].
 //!
-//! * `desk.rs`: what the node's thread tells; `server.rs`: address, thread, connections.
-//! * `routes.rs`: what there is, and what goes for all of it; `access.rs`: who asks, and how the node
-//!   is asked for them; `failure.rs`: the one shape of errors.
-//! * `files.rs`, `list.rs`, `watch.rs` with `feed.rs`: the files; `past.rs`: what is retained of
-//!   their past; `health.rs`, `metrics.rs`: the process.
-//! * `page/`: the page.
+//! * `desk.rs`: what the node's thread tells; `server.rs`: address, thread, connections;
+//!   `impatient.rs`: those that take nothing.
+//! * `routes.rs`: what there is, and what goes for all of it; `openapi.json` describes it;
+//!   `extract.rs`: what requests say; `failure.rs`: the one shape of errors.
+//! * `access.rs`: who asks, and how the node is asked for them; `reader.rs`: which state.
+//! * `files.rs`, `list.rs`: the files; `watch.rs`, with what all watchers share in `feed.rs`,
+//!   `ahead.rs` and `event.rs`.
+//! * `health.rs`, `metrics.rs`, `tally.rs`: the cluster and the process.
+//! * `past.rs`: what is retained of the past; `page/`: the page.
 
 mod access;
+mod ahead;
 mod desk;
+mod event;
+mod extract;
 mod failure;
 mod feed;
 mod files;
 mod health;
+mod impatient;
 mod list;
 mod metrics;
 mod page;
 mod past;
+mod reader;
 mod routes;
 mod server;
+mod tally;
 mod watch;
 
 pub use desk::{Desk, Door};

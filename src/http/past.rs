@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::json;
 use tokio::time::sleep;
 
+use super::access::Caller;
 use super::failure::Failure;
 use super::files::answer;
 use super::routes::App;
@@ -91,16 +91,20 @@ impl Past {
 /// The oldest revision that can be read, the present one, and when which was the present.
 pub(super) async fn history(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Response, Failure> {
-    let caller = app.access.caller(&headers)?;
     app.access.check_reads(caller)?;
     let measures = app.desk.measure().await;
     let measures = measures.ok_or_else(|| Failure::unavailable("the node does not answer"))?;
     let report = measures.inside.report;
-    let times: Vec<Note> = app.past.lock().kept.iter().copied().collect();
+    let now = now();
+    let mut times: Vec<Note> = app.past.lock().kept.iter().copied().collect();
+    // What came since the last note came before now.
+    if times.last().is_none_or(|last| last.0 < report.rev) {
+        times.push((report.rev, now));
+    }
     Ok(answer(&json!({
-        "oldest": report.oldest, "rev": report.rev, "now": now(), "times": times,
+        "oldest": report.oldest, "rev": report.rev, "now": now, "times": times,
     })))
 }
 

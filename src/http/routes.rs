@@ -1,14 +1,15 @@
 //! What there is, and what goes for all of it.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, delete, get, put};
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use super::access::Access;
@@ -16,14 +17,21 @@ use super::desk::Desk;
 use super::failure::Failure;
 use super::feed::Feed;
 use super::past::Past;
+use super::tally::Tally;
 use super::{files, health, list, metrics, page, past, watch};
+
+/// What [`table`] has, in OpenAPI 3.1.
+const OPENAPI: &str = include_str!("openapi.json");
 
 /// What all handlers share.
 pub(super) struct App {
     pub(super) access: Access,
     pub(super) desk: Desk,
     /// What happens in the store, for all who watch.
-    pub(super) feed: Mutex<std::sync::Weak<Feed>>,
+    pub(super) shared_feed: Mutex<Weak<Feed>>,
+    /// The thread of those who watch.
+    pub(super) watching: Handle,
+    pub(super) tally: Tally,
     /// Which revision was the present when.
     pub(super) past: Past,
     /// Where the web views of the cluster were when that was last asked.
@@ -36,13 +44,16 @@ impl App {
     pub(super) fn new(
         access: Access,
         desk: Desk,
+        watching: Handle,
         names: Vec<String>,
         value_bytes_max: usize,
     ) -> App {
         App {
             access,
             desk,
-            feed: Mutex::default(),
+            shared_feed: Mutex::default(),
+            watching,
+            tally: Tally::default(),
             past: Past::default(),
             webs: std::sync::Mutex::default(),
             value_bytes_max,
@@ -51,26 +62,46 @@ impl App {
     }
 }
 
+/// What there is but for the page: methods, paths, handlers. `openapi.json` describes each, and a test sees to that.
+fn table() -> Vec<(Method, &'static str, MethodRouter<Arc<App>>)> {
+    let file = "/api/v1/files/{*path}";
+    vec![
+        (Method::GET, "/healthz", get(health::healthz)),
+        (Method::GET, "/readyz", get(health::readyz)),
+        (Method::GET, "/metrics", get(metrics::metrics)),
+        (Method::GET, "/api/v1/openapi.json", get(openapi)),
+        (Method::GET, "/api/v1/access", get(health::access)),
+        (Method::GET, "/api/v1/status", get(health::status)),
+        (Method::GET, "/api/v1/members", get(health::members)),
+        (Method::GET, file, get(files::read)),
+        (Method::PUT, file, put(files::write)),
+        (Method::DELETE, file, delete(files::delete)),
+        (Method::GET, "/api/v1/stat", get(list::stat)),
+        (Method::GET, "/api/v1/dir", get(list::dir)),
+        (Method::GET, "/api/v1/walk", get(list::walk)),
+        (Method::GET, "/api/v1/watch", get(watch::watch)),
+        (Method::GET, "/api/v1/history", get(past::history)),
+    ]
+}
+
 /// All routes.
 pub(super) fn router(app: Arc<App>) -> Router {
-    let files = get(files::read).put(files::write).delete(files::delete);
-    Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(metrics::metrics))
-        .route("/api/v1/access", get(health::access))
-        .route("/api/v1/status", get(health::status))
-        .route("/api/v1/files/{*path}", files)
-        .route("/api/v1/stat", get(list::stat))
-        .route("/api/v1/dir", get(list::dir))
-        .route("/api/v1/walk", get(list::walk))
-        .route("/api/v1/watch", get(watch::watch))
-        .route("/api/v1/history", get(past::history))
+    let routes = table().into_iter();
+    routes
+        .fold(Router::new(), |router, (_, path, handler)| {
+            router.route(path, handler)
+        })
         .merge(page::routes())
         .fallback(nothing)
         .method_not_allowed_fallback(not_so)
         .layer(from_fn_with_state(Arc::clone(&app), guard))
         .with_state(app)
+}
+
+/// The description of the API for programs. Says nothing about the cluster, and is open.
+async fn openapi() -> Response {
+    let json = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, json)], OPENAPI).into_response()
 }
 
 async fn nothing() -> Failure {
@@ -99,6 +130,7 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
         Ok(()) => next.run(request).await,
         Err(failure) => failure.into_response(),
     };
+    app.tally.answer(response.status().as_u16());
     let headers = response.headers_mut();
     if is_public {
         let any = HeaderValue::from_static("*");
@@ -155,7 +187,25 @@ fn is_known(host: &str, names: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn the_description_has_every_route_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let mut described = BTreeSet::new();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for method in methods.as_object().unwrap().keys() {
+                if method != "parameters" {
+                    described.insert((method.to_uppercase(), path.clone()));
+                }
+            }
+        }
+        let routes = table().into_iter();
+        let routes = routes.map(|(method, path, _)| (method.to_string(), path.replace("{*", "{")));
+        assert_eq!(routes.collect::<BTreeSet<_>>(), described);
+    }
 
     #[test]
     fn only_names_that_the_machine_is_known_by_will_do() {

@@ -1,21 +1,25 @@
 //! The address, the thread, and the connections.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::{Extension, Router};
+use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore};
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use super::access::Access;
 use super::desk::Desk;
+use super::impatient::Impatient;
 use super::past;
 use super::routes::{self, App};
 
@@ -33,6 +37,14 @@ const HEAD_MAX: Duration = Duration::from_secs(30);
 
 /// Bytes of the head of a request, and of what is read ahead.
 const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// How long a caller may take nothing of its answer. Longer than watchers are waited for, so that
+/// these get to hear why they were dropped.
+const STALL_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes that the system holds for a caller that does not take them, for which it reserves as much
+/// again. By itself it goes to megabytes, for each of thousands of watchers.
+const SEND_BUFFER_BYTES: usize = 128 << 10;
 
 /// The pause after a failure to accept, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -120,25 +132,24 @@ impl Web {
         self.addr
     }
 
-    /// Serves from a thread of its own for as long as the process lives.
+    /// Serves for as long as the process lives, from two threads of its own: one for requests and
+    /// connections, and one that follows what happens for those who watch. With thousands of these
+    /// the former is busy with their connections, and the latter must not fall behind.
     ///
     /// # Errors
     ///
     /// [`WebError::Thread`].
     pub fn start(self, desk: Desk) -> Result<(), WebError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(WebError::Thread)?;
+        let (serving, watching) = (runtime()?, runtime()?);
+        let handle = watching.handle().clone();
         let addr = self.addr;
-        let serve = move || runtime.block_on(self.serve(desk));
-        let thread = std::thread::Builder::new().name("http".into());
-        thread.spawn(serve).map_err(WebError::Thread)?;
+        thread("http-watch", move || watching.block_on(pending()))?;
+        thread("http", move || serving.block_on(self.serve(desk, handle)))?;
         info!("web view at http://{addr}/");
         Ok(())
     }
 
-    async fn serve(self, desk: Desk) {
+    async fn serve(self, desk: Desk, watching: Handle) {
         let listener = match TcpListener::from_std(self.listener) {
             Ok(listener) => listener,
             Err(error) => return warn!("no web view: {error}"),
@@ -150,7 +161,8 @@ impl Web {
             options.ro_secret,
             options.request_timeout,
         );
-        let app = App::new(access, desk, options.names, options.value_bytes_max);
+        let names = options.names;
+        let app = App::new(access, desk, watching, names, options.value_bytes_max);
         let app = Arc::new(app);
         tokio::spawn(past::keep(Arc::clone(&app)));
         let router = routes::router(app);
@@ -176,32 +188,29 @@ impl Web {
     }
 }
 
-/// Lets a handler end the connection that it answers on.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Hangup(Arc<Notify>);
+fn runtime() -> Result<Runtime, WebError> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().map_err(WebError::Thread)
+}
 
-impl Hangup {
-    pub(super) fn hang_up(&self) {
-        self.0.notify_one();
-    }
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), WebError> {
+    let thread = std::thread::Builder::new().name(name.into());
+    thread.spawn(run).map(drop).map_err(WebError::Thread)
 }
 
 async fn connection(stream: TcpStream, from: SocketAddr, router: Router) {
     // Events are small, and each is wanted at once.
     let _ = stream.set_nodelay(true);
-    let hangup = Hangup::default();
-    let service = TowerToHyperService::new(router.layer(Extension(hangup.clone())));
-    let serving = http1::Builder::new()
+    let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
+    let stream = Impatient::new(stream, STALL_MAX);
+    let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::select! {
-        biased; // whoever is hung up on has not taken what it asked for
-        () = hangup.0.notified() => debug!("web view: hung up on {from}"),
-        served = serving => if let Err(error) = served {
-            debug!("web view: {from}: {error}");
-        },
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .await;
+    if let Err(error) = served {
+        debug!("web view: {from}: {error}");
     }
 }
 

@@ -221,6 +221,7 @@ async fn hand_in(shared: &Shared, from: NodeId, buffer: &mut BytesMut) -> Result
     let mut handed_in = 0;
     while let Some(frame) = read_frame(buffer)? {
         buffer.advance(frame.bytes);
+        shared.traffic.peer_in(frame.bytes);
         // An empty frame only breaks the silence.
         let Some(message) = frame.message else {
             continue;

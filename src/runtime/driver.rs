@@ -11,7 +11,7 @@ use super::net::Net;
 use super::shared::Shared;
 use super::world::World;
 use crate::core::durable::Checkpoint;
-use crate::core::env::{Env, Halt, Input, Time};
+use crate::core::env::{DiskPace, Env, Halt, Input, Time};
 use crate::core::id::NodeId;
 use crate::core::node::Node;
 
@@ -24,7 +24,7 @@ pub(crate) trait Machine: 'static {
     /// Whether clients can be served.
     fn is_ready(&self) -> bool;
     /// How the node is, for those who watch over it; nothing if it is none.
-    fn inside(&self, _now: Time) -> Option<Inside> {
+    fn inside(&self, _now: Time, _disk: Option<DiskPace>) -> Option<Inside> {
         None
     }
     /// The latest life of a process that it has seen any command of.
@@ -54,11 +54,12 @@ impl Machine for Node {
         Node::is_ready(self)
     }
 
-    fn inside(&self, now: Time) -> Option<Inside> {
+    fn inside(&self, now: Time, disk: Option<DiskPace>) -> Option<Inside> {
         let mut load = Vec::new();
         self.load(|gauge| load.push(gauge));
         Some(Inside {
-            report: self.report(now),
+            report: self.report(now, disk),
+            disk,
             counters: self.counters(),
             load,
             is_ready: self.is_ready(),
@@ -187,7 +188,8 @@ impl<N: Net, M: Machine> Driver<N, M> {
             let _ = wondering.send(self.machine.told_life(id));
         }
         for curious in self.shared.curious.take() {
-            if let Some(inside) = self.machine.inside(self.world.now()) {
+            let disk = self.world.disk_pace();
+            if let Some(inside) = self.machine.inside(self.world.now(), disk) {
                 // Who has gone does not want to know.
                 let _ = curious.send(inside);
             }

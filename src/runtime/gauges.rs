@@ -7,6 +7,7 @@ use std::rc::Weak;
 use tokio::sync::oneshot;
 
 use super::shared::Shared;
+use crate::core::env::DiskPace;
 use crate::core::id::NodeId;
 use crate::core::limits::Gauge;
 use crate::core::node::Counters;
@@ -21,6 +22,8 @@ pub struct Inside {
     pub counters: Counters,
     /// What it holds in memory, against its bounds.
     pub load: Vec<Gauge>,
+    /// How its log on disk is doing; nothing if it has none.
+    pub disk: Option<DiskPace>,
     /// Whether clients can be served.
     pub is_ready: bool,
     /// Whether it votes and takes writes.
@@ -44,6 +47,12 @@ pub struct Measures {
     pub requests: u64,
     /// Bytes of these.
     pub request_bytes: u64,
+    /// Bytes of the answers.
+    pub answer_bytes: u64,
+    /// Bytes of messages of peers.
+    pub peer_bytes_in: u64,
+    /// Bytes of messages to peers, those included that were lost with a connection.
+    pub peer_bytes_out: u64,
     /// Requests that were refused so far, by the name of the error.
     pub refused: BTreeMap<String, u64>,
 }
@@ -53,14 +62,32 @@ pub struct Measures {
 pub(super) struct Traffic {
     requests: Cell<u64>,
     bytes: Cell<u64>,
+    answer_bytes: Cell<u64>,
+    peer_bytes_in: Cell<u64>,
+    peer_bytes_out: Cell<u64>,
     refused: RefCell<BTreeMap<String, u64>>,
 }
 
 impl Traffic {
     /// Counts a request.
     pub(super) fn request(&self, bytes: usize) {
-        self.requests.set(self.requests.get() + 1);
-        self.bytes.set(self.bytes.get() + bytes as u64);
+        add(&self.requests, 1);
+        add(&self.bytes, bytes);
+    }
+
+    /// Counts bytes of answers.
+    pub(super) fn answer(&self, bytes: usize) {
+        add(&self.answer_bytes, bytes);
+    }
+
+    /// Counts bytes that a peer has sent.
+    pub(super) fn peer_in(&self, bytes: usize) {
+        add(&self.peer_bytes_in, bytes);
+    }
+
+    /// Counts bytes that a peer is sent.
+    pub(super) fn peer_out(&self, bytes: usize) {
+        add(&self.peer_bytes_out, bytes);
     }
 
     /// Counts an answer that is a refusal.
@@ -68,6 +95,10 @@ impl Traffic {
         let mut refused = self.refused.borrow_mut();
         *refused.entry(code.to_string()).or_default() += 1;
     }
+}
+
+fn add(count: &Cell<u64>, more: usize) {
+    count.set(count.get() + more as u64);
 }
 
 /// Counts of a process. All are zero once it has ended.
@@ -128,6 +159,9 @@ impl Gauges {
             tasks: shared.tasks(),
             requests: traffic.requests.get(),
             request_bytes: traffic.bytes.get(),
+            answer_bytes: traffic.answer_bytes.get(),
+            peer_bytes_in: traffic.peer_bytes_in.get(),
+            peer_bytes_out: traffic.peer_bytes_out.get(),
             refused,
         })
     }

@@ -1,8 +1,11 @@
 //! The journal of a process, and the thread that writes for it.
 
+use tokio::time::Instant;
+
 use super::durable::{Data, Writer};
+use super::pace::Meter;
 use crate::core::durable::{Checkpoint, Journal, Record};
-use crate::core::env::RecordId;
+use crate::core::env::{DiskPace, RecordId};
 
 /// The records of a process, and what waits for them.
 #[derive(Debug)]
@@ -10,19 +13,23 @@ pub(super) struct WrittenJournal<T> {
     journal: Journal<T>,
     /// Nothing if the process keeps nothing on disk.
     writer: Option<Writer>,
+    meter: Meter,
 }
 
 impl<T> WrittenJournal<T> {
     pub(super) fn new(data: Option<Data>) -> WrittenJournal<T> {
+        let meter = Meter::new(Instant::now());
         let Some(data) = data else {
             return WrittenJournal {
                 journal: Journal::in_memory(),
                 writer: None,
+                meter,
             };
         };
         WrittenJournal {
             journal: Journal::on_disk(data.tail, data.log_bytes_max),
             writer: Some(Writer::start(data)),
+            meter,
         }
     }
 
@@ -60,10 +67,17 @@ impl<T> WrittenJournal<T> {
         };
         let progress = writer.progress().borrow_and_update();
         self.journal.note(&progress);
+        self.meter.note(&progress, Instant::now());
         match &progress.failure {
             None => Ok(()),
             Some(failure) => Err(failure.clone()),
         }
+    }
+
+    /// How the log on disk is doing, if there is one.
+    pub(super) fn pace(&self) -> Option<DiskPace> {
+        let pace = || self.meter.pace(Instant::now());
+        self.writer.is_some().then(pace)
     }
 
     /// Waits until there is something to take note of.

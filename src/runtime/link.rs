@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
+use super::gauges::Traffic;
 use super::greet::{Connection, DialError, dial};
 use super::net::Net;
 use super::outbox::Outbox;
@@ -297,7 +298,7 @@ async fn run<N: Net>(shared: &Rc<Shared>, link: &Link, connection: Connection<N>
     let error = tokio::select! {
         biased; // an end first: writing after it would fail
         error = listen(&mut reader) => Some(error),
-        written = write(link, &mut writer) => written.err(),
+        written = write(link, &mut writer, &shared.traffic) => written.err(),
     };
     link.is_up.set(false);
     shared.inbox.push_link(Input::Unlinked { peer });
@@ -323,13 +324,18 @@ async fn listen(reader: &mut (impl AsyncRead + Unpin)) -> io::Error {
 }
 
 /// Writes messages until the peer is forgotten.
-async fn write(link: &Link, writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+async fn write(
+    link: &Link,
+    writer: &mut (impl AsyncWrite + Unpin),
+    traffic: &Traffic,
+) -> io::Result<()> {
     let mut batch = Outbox::default();
     let mut keepalive = std::pin::pin!(sleep(KEEPALIVE_EVERY));
     let mut last_write = Instant::now();
     while !link.is_forgotten.get() {
         link.outbox.borrow_mut().drain_into(&mut batch);
         if batch.has_remaining() {
+            traffic.peer_out(batch.remaining());
             // A deadline for each bit of progress: a large batch may take its time.
             while batch.has_remaining() {
                 timeout(WRITE_MAX, writer.write_buf(&mut batch)).await??;

@@ -26,6 +26,7 @@ mod link;
 mod lives;
 mod net;
 mod outbox;
+mod pace;
 mod server;
 mod session;
 mod shared;

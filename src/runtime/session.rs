@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
+use super::gauges::Traffic;
 use super::shared::Shared;
 use super::signal::Signal;
 use crate::core::env::Input;
@@ -411,7 +412,7 @@ fn detach(field: &mut Option<Bytes>) {
 
 /// Writes answers until the session ends, and tells the node so.
 async fn write(shared: Rc<Shared>, session: Rc<Session>, mut writer: impl AsyncWrite + Unpin) {
-    if let Err(error) = write_answers(&session, &mut writer).await {
+    if let Err(error) = write_answers(&session, &mut writer, &shared.traffic).await {
         debug!("client {}: {error}", session.from);
     }
     session.abandon();
@@ -424,6 +425,7 @@ async fn write(shared: Rc<Shared>, session: Rc<Session>, mut writer: impl AsyncW
 async fn write_answers(
     session: &Session,
     writer: &mut (impl AsyncWrite + Unpin),
+    traffic: &Traffic,
 ) -> io::Result<()> {
     let mut batch = BytesMut::new();
     while !session.broken.is_raised() {
@@ -435,6 +437,7 @@ async fn write_answers(
             session.changed.taken().await;
             continue;
         }
+        traffic.answer(batch.len());
         session.writing.set(batch.len());
         let mut written = 0;
         while written < batch.len() {
@@ -526,13 +529,15 @@ mod tests {
         runtime.block_on(async {
             let session = Session::new(SessionId(1), "127.0.0.1:1".parse().unwrap());
             session.reply(answer(1, &Bytes::from(vec![0; 1 << 10])));
+            let traffic = Traffic::default();
             let (mut near, _far_reads_nothing) = tokio::io::duplex(16);
             let give_up = async {
                 sleep(Duration::from_millis(20)).await;
                 assert!(session.unsent() > 0, "it is being written");
                 session.abandon();
             };
-            let both = async { tokio::join!(write_answers(&session, &mut near), give_up) };
+            let both =
+                async { tokio::join!(write_answers(&session, &mut near, &traffic), give_up) };
             let in_time = timeout(Duration::from_secs(10), both).await;
             assert!(in_time.is_ok_and(|(written, ())| written.is_ok()));
         });

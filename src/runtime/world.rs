@@ -19,7 +19,7 @@ use super::net::Net;
 use super::outbox::COPIED_BYTES_MAX;
 use super::shared::Shared;
 use crate::core::durable::Record;
-use crate::core::env::{Env, Halt, Notice, RecordId, Time};
+use crate::core::env::{DiskPace, Env, Halt, Notice, RecordId, Time};
 use crate::core::id::{NodeId, SessionId};
 use crate::core::protocol::client::Response;
 use crate::core::protocol::peer::{self, HEADER_BYTES, MESSAGE_BYTES_MAX, Message};
@@ -230,5 +230,9 @@ impl<N: Net> Env for World<N> {
 
     fn halt(&mut self, reason: Halt) {
         self.halted.get_or_insert(reason);
+    }
+
+    fn disk_pace(&self) -> Option<DiskPace> {
+        self.journal.pace()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Answer, Link, Process, Role, State, Status, health};
+use super::{Answer, Disk, Link, Process, Role, State, Status, health};
 use crate::core::protocol::client::{Known, Report};
 
 impl Status {
@@ -156,6 +156,12 @@ impl Picture<'_> {
                 .filter(|web| !web.is_empty()),
             durable: own.map(|report| report.durable),
             links: own.map(|report| links(report)).unwrap_or_default(),
+            disk: own.and_then(|report| report.disk).map(|disk| Disk {
+                syncs: disk.syncs,
+                records: disk.records,
+                syncs_per_second: disk.syncs_per_second,
+                records_per_1000_syncs: disk.records_per_1000_syncs,
+            }),
         }
     }
 

@@ -118,6 +118,9 @@ pub struct Process {
     pub durable: Option<bool>,
     /// How it is connected to each of the others, as it says itself; nothing if it did not answer.
     pub links: Vec<Link>,
+    /// How its log on disk is doing; absent if it has none, or did not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disk>,
 }
 
 /// How one process hears another.
@@ -129,6 +132,19 @@ pub struct Link {
     pub heard: bool,
     /// The smoothed round trip in microseconds, once measured.
     pub round_trip_us: Option<u64>,
+}
+
+/// How the log of a process is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Times that it made records durable since it was started.
+    pub syncs: u64,
+    /// Records that it made durable by these.
+    pub records: u64,
+    /// Syncs a second, over the last five to ten seconds.
+    pub syncs_per_second: u64,
+    /// Records that a thousand syncs made durable then: the mean size of a group.
+    pub records_per_1000_syncs: u64,
 }
 
 /// What a process is in its cluster.

@@ -47,6 +47,7 @@ fn report(me: usize, members: usize, heard: &[usize]) -> Report {
         oldest: 1,
         lineage: String::new(),
         generation: 1,
+        disk: None,
     }
 }
 

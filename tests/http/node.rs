@@ -1,5 +1,7 @@
 //! A server to speak HTTP with, byte by byte, as no library would: what is wrong has to be sayable.
 
+#![allow(dead_code, reason = "each test uses what it needs")]
+
 #[path = "../processes/port.rs"]
 mod port;
 
@@ -26,6 +28,13 @@ pub struct Node {
 impl Node {
     /// Starts it, and waits until it is ready.
     pub fn start(host: u8, port: u16, args: &[&str], secrets: &[(&str, &str)]) -> Node {
+        let node = Node::starting(host, port, args, secrets);
+        node.until("/readyz", |answer| answer.status == 200);
+        node
+    }
+
+    /// Starts it, and waits for nothing.
+    pub fn starting(host: u8, port: u16, args: &[&str], secrets: &[(&str, &str)]) -> Node {
         let addr = format!("127.0.0.{host}:{port}");
         let web = format!("127.0.0.{host}:{}", free_port());
         let mut command = Command::new(env!("CARGO_BIN_EXE_doozerd"));
@@ -41,9 +50,7 @@ impl Node {
             .stderr(Stdio::null())
             .spawn()
             .expect("doozerd starts");
-        let node = Node { addr, web, child };
-        node.until("/readyz", |answer| answer.status == 200);
-        node
+        Node { addr, web, child }
     }
 
     pub fn alone() -> Node {
@@ -97,6 +104,15 @@ impl Node {
         let answer = self.ask("PUT", &path, &[], value.as_bytes());
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()["rev"].as_u64().expect("a revision")
+    }
+
+    /// The value of a metric, with its labels as they are written.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").text();
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = value.unwrap_or_else(|| panic!("no {name} in {text}"));
+        value.parse().expect("a number")
     }
 
     /// Asks until the answer is as it should be.

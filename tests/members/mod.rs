@@ -181,7 +181,11 @@ pub async fn client(addrs: &[&str]) -> Client {
 /// Three members. The arguments are those of all, and what the shell of the last says first is
 /// `before`.
 pub async fn cluster(place: &Place, arguments: &[&str], before: &str) -> Vec<Member> {
-    let port = free_port();
+    cluster_at(place, free_port(), arguments, before).await
+}
+
+/// The same, at this port.
+pub async fn cluster_at(place: &Place, port: u16, arguments: &[&str], before: &str) -> Vec<Member> {
     let first = format!("127.0.0.1:{port}");
     let mut members = vec![Member::start(place, &first, arguments, "").await];
     let at_first = client(&[&first]).await;

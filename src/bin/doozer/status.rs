@@ -57,7 +57,7 @@ fn render(status: &Status, look: Look) -> String {
 }
 
 fn table(status: &Status) -> Table {
-    let mut table = Table::new(vec![
+    let mut columns = vec![
         Column::words("SLOT", 0),
         Column::words("ID", 0),
         Column::words("ADDRESS", 0),
@@ -69,7 +69,24 @@ fn table(status: &Status) -> Table {
         Column::numbers("HEARD", 2),
         Column::numbers("UPTIME", 3),
         Column::words("VERSION", 5),
-    ]);
+    ];
+    // Of clusters that keep something on disk.
+    let has_disks = status
+        .processes
+        .iter()
+        .any(|process| process.disk.is_some());
+    if has_disks {
+        columns.push(Column::numbers("SYNCS/S", 4));
+        columns.push(Column::numbers("GROUP", 4));
+    }
+    let mut table = Table::new(columns);
+    let row = |slot: &str, process: &Process| {
+        let mut cells = row(slot, process);
+        if has_disks {
+            cells.extend(disk(process));
+        }
+        cells
+    };
     for process in status.members() {
         let slot = process.slot.as_deref().unwrap_or("leaves");
         table.row(row(slot, process));
@@ -100,6 +117,18 @@ fn row(slot: &str, process: &Process) -> Vec<(String, Tone)> {
         plain(time(process.uptime_ms)),
         plain(process.version.clone()),
     ]
+}
+
+/// Syncs a second of its log, and how many records one of them makes durable.
+fn disk(process: &Process) -> [(String, Tone); 2] {
+    let [syncs, group] = match process.disk {
+        Some(disk) => [
+            disk.syncs_per_second.to_string(),
+            format!("{:.1}", disk.records_per_1000_syncs as f64 / 1e3),
+        ],
+        None => ["-".to_owned(), "-".to_owned()],
+    };
+    [(syncs, Tone::Plain), (group, Tone::Plain)]
 }
 
 /// The first cells of a row for a slot that nobody holds.

@@ -14,6 +14,7 @@
 use super::damage::Fault;
 use super::{Damage, Disk, DiskError, Identity, IdentityError, Kind, Recovered, recover};
 use crate::core::id::NodeId;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::store::HistoryLimits;
 
 /// The name of the file that a process holds.
@@ -112,13 +113,22 @@ impl<D: Disk> Directory<D> {
     /// When files cannot be read, or are damaged.
     pub fn recover(&self, id: NodeId, history: HistoryLimits) -> Result<Recovered, Unusable> {
         let (newest, recovered) = self.read(id, history)?;
+        // What was read may be what the system has kept of a process that died before it was durable;
+        // from here on it counts as durable.
+        self.disk.sync_directory("")?;
+        self.disk.sync_directory(&folder(id))?;
         for end in &recovered.ends {
-            let mut file = self.disk.open(&path(id, Kind::Log, end.number))?;
-            if !end.append.is_empty() {
-                self.disk.write(&mut file, end.end, &end.append)?;
+            if planted!(TailTrusted) && end.append.is_empty() {
+                continue;
             }
-            // A process that was killed may have left what the system has not written yet; from here
-            // on it counts as durable.
+            // After a sync that failed, only what is written again becomes so.
+            let path = path(id, Kind::Log, end.number);
+            let bytes = self.disk.read(&path)?;
+            let last = &bytes[end.last as usize..end.end as usize];
+            sometimes!(LogClosedLate, !end.append.is_empty());
+            let mut file = self.disk.open(&path)?;
+            self.disk
+                .write(&mut file, end.last, &[last, &end.append].concat())?;
             self.disk.sync(&mut file)?;
         }
         self.tidy(id, newest, 0)?;
@@ -153,6 +163,7 @@ impl<D: Disk> Directory<D> {
                 fault: Fault::Missing,
             }));
         };
+        sometimes!(SnapshotsOverlap, names.len() > 3);
         let read = |kind: Kind, number| self.disk.read(&path(id, kind, number));
         let snapshot = read(Kind::Snapshot, newest)?;
         let mut logs = Vec::new();
@@ -291,7 +302,9 @@ impl<F> Unfinished<F> {
         disk.sync(&mut self.file)?;
         disk.rename(&unfinished(&self.path), &self.path)?;
         let folder = self.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        disk.sync_directory(folder)?;
+        if !planted!(RenameNotSynced) {
+            disk.sync_directory(folder)?;
+        }
         Ok(self.file)
     }
 }

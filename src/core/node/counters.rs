@@ -1,6 +1,7 @@
 //! What a node has done since it began, in numbers: for those who watch over it.
 
 use super::Node;
+use crate::core::histogram::Histogram;
 use crate::core::log::Entry;
 
 /// What a node has done since it began. Every count only grows.
@@ -10,12 +11,16 @@ pub struct Counters {
     pub proposed: u64,
     /// Batches that were decided and applied, whoever proposed them.
     pub batches: u64,
-    /// Commands in these.
-    pub commands: u64,
     /// Slots that were decided to be left empty, and passed over.
     pub skips: u64,
     /// Times that this node took over slots of another owner.
     pub revocations: u64,
+    /// Commands of the batches that were applied.
+    pub batch_sizes: Histogram,
+    /// How long writes of clients waited for their place in the log, in microseconds.
+    pub write_waits: Histogram,
+    /// How long reads of clients waited until the state was up to date, in microseconds.
+    pub read_waits: Histogram,
 }
 
 impl Counters {
@@ -25,7 +30,7 @@ impl Counters {
             Entry::Batch(batch) => {
                 self.batches += 1;
                 let commands = batch.runs.iter().map(|run| run.ops.len() as u64);
-                self.commands += commands.sum::<u64>();
+                self.batch_sizes.note(commands.sum());
             }
             _ => self.skips += 1,
         }
@@ -38,6 +43,8 @@ impl Node {
         let proposed = self.replica.as_ref();
         Counters {
             proposed: proposed.map_or(0, |replica| replica.consensus.proposed()),
+            write_waits: *self.service.write_waits(),
+            read_waits: *self.service.read_waits(),
             ..self.counters
         }
     }

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Node, Replica};
-use crate::core::env::Time;
+use crate::core::env::{DiskPace, Time};
 use crate::core::id::NodeId;
-use crate::core::protocol::client::{Known, Report, Seat};
+use crate::core::protocol::client::{Disk, Known, Report, Seat};
 use crate::core::state::State;
 
 impl Node {
     /// What this node knows of itself and of the others. Needs nobody's help, so that it can be
     /// told without a majority, too.
-    pub fn report(&self, now: Time) -> Report {
+    pub fn report(&self, now: Time, disk: Option<DiskPace>) -> Report {
         let mut report = Report {
             id: self.config.id.to_string(),
             version: self.config.version.clone(),
@@ -21,6 +21,7 @@ impl Node {
             leaving: self.leaving.is_some(),
             durable: self.config.durable,
             web: self.config.web.clone(),
+            disk: disk.map(disk_of),
             ..Report::default()
         };
         let Some(Replica { state, consensus }) = &self.replica else {
@@ -106,4 +107,14 @@ fn millis(span: Duration) -> u64 {
 
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Whole numbers, as protocol buffers of the original have no others.
+fn disk_of(pace: DiskPace) -> Disk {
+    Disk {
+        syncs: pace.syncs,
+        records: pace.records,
+        syncs_per_second: pace.syncs_per_second.round() as u64,
+        records_per_1000_syncs: (pace.records_per_sync * 1e3).round() as u64,
+    }
 }

@@ -21,6 +21,7 @@ use session::Session;
 
 use super::consensus::Ticket;
 use super::env::{Env, Time};
+use super::histogram::Histogram;
 use super::id::{Rev, SessionId};
 use super::instrument::{planted, sometimes};
 use super::limits::Limits;
@@ -49,6 +50,9 @@ pub struct Service {
     last_write: Option<Time>,
     /// When a client that wanted to write was last told to go to a member.
     turned_away: Option<Time>,
+    /// How long writes and reads that are settled have waited, in microseconds.
+    write_waits: Histogram,
+    read_waits: Histogram,
 }
 
 /// What the node was told about serving.
@@ -144,6 +148,8 @@ impl Service {
             writes: VecDeque::new(),
             last_write: None,
             turned_away: None,
+            write_waits: Histogram::default(),
+            read_waits: Histogram::default(),
         }
     }
 
@@ -155,6 +161,22 @@ impl Service {
     /// When a client that wanted to write was last told to go to a member.
     pub fn turned_away(&self) -> Option<Time> {
         self.turned_away
+    }
+
+    /// How long writes of clients have waited for their place in the log, in microseconds. Those
+    /// that nobody waits for any more do not count.
+    pub fn write_waits(&self) -> &Histogram {
+        &self.write_waits
+    }
+
+    /// How long reads of clients have waited until the state was up to date, in microseconds.
+    pub fn read_waits(&self) -> &Histogram {
+        &self.read_waits
+    }
+
+    /// How long a request has waited that has to be answered by `deadline`.
+    fn waited(&self, deadline: Time, now: Time) -> u64 {
+        (now + self.rules.timeout).0.saturating_sub(deadline.0)
     }
 
     /// Whether clients are connected.
@@ -232,6 +254,8 @@ impl Service {
                 is_late && *outcome == Outcome::Nothing
             );
             if first == seq && (!write.abandoned || planted!(AnswersTwice)) {
+                self.write_waits
+                    .note(self.waited(write.deadline, env.now()));
                 let response = match outcome {
                     Outcome::Done(rev) if write.verb == Verb::Set => Response {
                         rev: Some(rev.0 as i64),
@@ -339,6 +363,7 @@ impl Service {
     /// The state reflects everything that was acknowledged before this read arrived: answers it.
     pub fn read(&mut self, ticket: Ticket, store: &mut Store, env: &mut impl Env) {
         if let Some(read) = self.reads.remove(&ticket) {
+            self.read_waits.note(self.waited(read.deadline, env.now()));
             self.answer_now(read.session, &read.request, store, env);
         }
     }

@@ -3,7 +3,7 @@
 //! Files are what processes see of them; what would undo the writes since the last sync is kept
 //! beside. When the power goes, each sector that was written since has any of its versions since
 //! then, and so has the length of the file; and any of the changes of names that were not synced
-//! with their directory is lost.
+//! with their directory is lost, with those after it that concern the same file or name.
 
 use std::collections::BTreeMap;
 
@@ -125,7 +125,8 @@ struct Change {
 struct Naming {
     folder: String,
     from: Option<String>,
-    to: Option<(String, Entry)>,
+    to: Option<String>,
+    entry: Entry,
 }
 
 /// How much of what is not durable outlives the loss of power.
@@ -181,7 +182,7 @@ impl Volume {
         match op {
             Op::Create { path, file } => {
                 self.files.insert(file, File::default());
-                self.name(None, Some((path, Entry::File(file))));
+                self.name(None, Some(path), Entry::File(file));
             }
             Op::Write {
                 file,
@@ -197,11 +198,15 @@ impl Volume {
             }
             Op::Rename { from, to } => {
                 if let Some(entry) = self.entry(&from) {
-                    self.name(Some(from), Some((to, entry)));
+                    self.name(Some(from), Some(to), entry);
                 }
             }
-            Op::Remove { path } | Op::RemoveDirectory { path } => self.name(Some(path), None),
-            Op::MakeDirectory { path } => self.name(None, Some((path, Entry::Directory))),
+            Op::Remove { path } | Op::RemoveDirectory { path } => {
+                if let Some(entry) = self.entry(&path) {
+                    self.name(Some(path), None, entry);
+                }
+            }
+            Op::MakeDirectory { path } => self.name(None, Some(path), Entry::Directory),
             Op::SyncDirectory { path } => {
                 for naming in std::mem::take(&mut self.unsynced) {
                     match naming.folder == path {
@@ -242,6 +247,7 @@ impl Volume {
         let luck = Luck::draw(dice);
         let count = self.unsynced.len() as u64;
         let first = dice.below(count + 1);
+        let mut lost: Vec<Naming> = Vec::new();
         for (nth, naming) in std::mem::take(&mut self.unsynced).into_iter().enumerate() {
             let survives = match luck {
                 Luck::Nothing => false,
@@ -249,8 +255,11 @@ impl Volume {
                 Luck::Beginning => (nth as u64) < first,
                 Luck::Anything => dice.hit(500_000),
             };
-            if survives {
+            // Those that concern one file, or one name, are done in order.
+            if survives && !lost.iter().any(|former| former.concerns(&naming)) {
                 naming.apply(&mut self.durable);
+            } else {
+                lost.push(naming);
             }
         }
         self.durable = with_parents(&self.durable);
@@ -294,14 +303,14 @@ impl Volume {
         self.files.entry(file).or_default()
     }
 
-    fn name(&mut self, from: Option<String>, to: Option<(String, Entry)>) {
-        let path = from.as_ref().or(to.as_ref().map(|(path, _)| path));
-        let path = path.map_or("", String::as_str);
+    fn name(&mut self, from: Option<String>, to: Option<String>, entry: Entry) {
+        let path = from.as_ref().or(to.as_ref()).map_or("", String::as_str);
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let naming = Naming {
             folder: folder.to_owned(),
             from,
             to,
+            entry,
         };
         naming.apply(&mut self.names);
         self.unsynced.push(naming);
@@ -314,9 +323,20 @@ impl Naming {
             let inside = format!("{from}/");
             names.retain(|path, _| path != from && !path.starts_with(&inside));
         }
-        if let Some((path, entry)) = &self.to {
-            names.insert(path.clone(), *entry);
+        if let Some(path) = &self.to {
+            names.insert(path.clone(), self.entry);
         }
+    }
+
+    /// Whether both are about one file, or one name.
+    fn concerns(&self, other: &Naming) -> bool {
+        let is_file = matches!(self.entry, Entry::File(_));
+        let names = |one: &Naming| [one.from.clone(), one.to.clone()];
+        let shares_name = names(self).iter().flatten().any(|name| {
+            let others = names(other);
+            others.iter().flatten().any(|other| other == name)
+        });
+        (is_file && self.entry == other.entry) || shares_name
     }
 }
 
@@ -412,16 +432,11 @@ impl File {
         for begin in (0..longest).step_by(SECTOR) {
             let sector = begin..(begin + SECTOR).min(longest);
             let is_touched = |change: &Change| change.touches(sector.start, sector.end);
-            if !self.changes.iter().any(is_touched) {
-                continue;
+            if self.changes.iter().any(is_touched) {
+                for change in &self.changes[..draw()] {
+                    change.redo_within(&mut left, sector.start, sector.end);
+                }
             }
-            let mut version = durable.clone();
-            version.resize(longest, 0);
-            for change in &self.changes[..draw()] {
-                change.redo(&mut version);
-                version.resize(longest, 0);
-            }
-            left[sector.clone()].copy_from_slice(&version[sector]);
         }
         left.resize(length, 0);
         self.set(left);
@@ -444,6 +459,22 @@ impl Change {
     fn undo(&self, bytes: &mut Vec<u8>) {
         bytes.resize(self.length_before, 0);
         bytes[self.offset..self.offset + self.old.len()].copy_from_slice(&self.old);
+    }
+
+    /// Does it again to a part of a file.
+    fn redo_within(&self, bytes: &mut [u8], begin: usize, end: usize) {
+        let (from, to) = (
+            self.offset.max(begin),
+            (self.offset + self.new.len()).min(end),
+        );
+        if from < to {
+            bytes[from..to].copy_from_slice(&self.new[from - self.offset..to - self.offset]);
+        }
+        // What a file was cut off by is zeros, should it become longer again.
+        let cut = self.length_after.max(begin);
+        if self.length_after < self.length_before && cut < end {
+            bytes[cut..end].fill(0);
+        }
     }
 
     fn redo(&self, bytes: &mut Vec<u8>) {

@@ -14,7 +14,7 @@ pub use frame::{FrameError, HEADER_BYTES, decode_frame, encode_frame};
 pub use message::{
     ErrorCode, FLAG_DEL, FLAG_SET, REV_CLOBBER, REV_DIR, REV_MISSING, Request, Response, Verb,
 };
-pub use report::{Known, Report, Seat};
+pub use report::{Disk, Known, Report, Seat};
 
 #[cfg(test)]
 mod tests;

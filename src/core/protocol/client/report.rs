@@ -65,6 +65,26 @@ pub struct Report {
     /// How often the cluster was recovered, plus one.
     #[prost(uint32, tag = "21")]
     pub generation: u32,
+    /// How its log on disk is doing; absent if it has none.
+    #[prost(message, optional, tag = "18")]
+    pub disk: Option<Disk>,
+}
+
+/// How the log of a process is doing.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct Disk {
+    /// Times that it made records durable since it was started.
+    #[prost(uint64, tag = "1")]
+    pub syncs: u64,
+    /// Records that it made durable by these.
+    #[prost(uint64, tag = "2")]
+    pub records: u64,
+    /// Syncs a second, lately.
+    #[prost(uint64, tag = "3")]
+    pub syncs_per_second: u64,
+    /// Records that a thousand syncs have made durable, lately: the mean size of a group.
+    #[prost(uint64, tag = "4")]
+    pub records_per_1000_syncs: u64,
 }
 
 /// A membership slot.

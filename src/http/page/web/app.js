@@ -35,7 +35,7 @@ const login = new Login();
 const cluster = new Cluster();
 const rate = new Rate();
 const away = new Away({ view: address });
-const past = new Past({ change: travel });
+const past = new Past({ change: travel, times: () => tree.retime() });
 const stream = new Stream({ select: (path, rev) => open(path, rev), brief: (rev) => past.brief(rev) });
 const tree = new TreeView({ select: (path) => open(path), brief: (rev) => past.brief(rev) });
 const file = new FileView({

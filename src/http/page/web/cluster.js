@@ -15,6 +15,10 @@ const STANDBY = 16;
 /** How long somebody who has gone can still be seen going, in milliseconds. */
 const LEAVING = 1_400;
 
+/** Slots of the log that a process may be behind before it is worth a word: a busy cluster decides as many
+ * between two looks. */
+const LAG = 50;
+
 const NOTES_MAX = 40;
 
 const isCalm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -45,8 +49,8 @@ export class Cluster {
     this.over = s("g");
     this.word = s("text", { class: "centre", x: CENTRE.x, y: CENTRE.y - 2 });
     this.hint = s("text", { class: "centre hint", x: CENTRE.x, y: CENTRE.y + 15 });
-    this.none = s("text", { class: "hint", x: CENTRE.x, y: STANDBY_Y + 4 });
-    this.svg.setAttribute("viewBox", `0 0 ${WIDTH} ${STANDBY_Y + 42}`);
+    this.none = s("text", { class: "hint", x: CENTRE.x, y: STANDBY_Y + 26 });
+    this.svg.setAttribute("viewBox", `0 0 ${WIDTH} ${STANDBY_Y + 50}`);
     this.svg.append(this.under, this.word, this.hint, this.none, this.over);
     this.rows = new Map();
   }
@@ -76,7 +80,7 @@ export class Cluster {
     });
     put(this.none, standbys.length === 0 ? "no standby" : "");
     this.drawSeats(seats, place, vacancies, all);
-    this.drawLines(members, places);
+    this.drawLines(members, places, all);
     for (const process of processes) this.drawNode(process, places.get(process.id));
     this.forget(this.nodes, new Set(places.keys()));
     const up = members.filter(({ state }) => ["up", "leaving", "unreached"].includes(state)).length;
@@ -110,7 +114,7 @@ export class Cluster {
   }
 
   /** How members hear each other: a line, with the round trip where there is room. */
-  drawLines(members, places) {
+  drawLines(members, places, all) {
     const wanted = new Set();
     const says = (from, to) => from.links.find((link) => link.to === to.id);
     members.forEach((one, n) => {
@@ -131,7 +135,7 @@ export class Cluster {
           stroke.setAttribute(name, value);
         }
         const trips = told.map((link) => link.round_trip_us).filter((us) => us !== null);
-        const hasRoom = members.length <= 4;
+        const hasRoom = all <= 3;
         put(label, hasRoom && trips.length > 0 && told.length === 2 ? roundTrip(Math.max(...trips)) : "");
         // Outside of the ring, where nothing else is.
         const [x, y] = [(a.x + b.x) / 2, (a.y + b.y) / 2];
@@ -183,7 +187,7 @@ export class Cluster {
     // Outside of the ring, where no line is.
     const isAbove = isMember && y < CENTRE.y - RING / 3;
     label.setAttribute("y", isAbove ? -radius - 11 : radius + 19);
-    put(behind, lag > 0 && state === "up" ? `${count(lag)} behind` : state === "up" ? "" : stateWord(state));
+    put(behind, lag > LAG && state === "up" ? `${count(lag)} behind` : state === "up" ? "" : stateWord(state));
     behind.setAttribute("y", isAbove ? -radius - 24 : radius + 32);
     put(title, `${process.addr} ${id}`);
   }
@@ -251,7 +255,7 @@ export class Cluster {
     const facts = [
       process.web === location.host && "this page",
       owner && "owner",
-      lag > 0 && `${count(lag)} behind`,
+      lag > LAG && `${count(lag)} behind`,
       process.uptime_ms !== null && `up ${span(process.uptime_ms)}`,
       process.uptime_ms === null && process.heard_ms !== null && `heard ${span(process.heard_ms)} ago`,
       process.durable && "durable",

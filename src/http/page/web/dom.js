@@ -29,18 +29,23 @@ export function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Calls `draw` once before the next picture, however often it is asked for. */
-export function painter(draw) {
-  let asked = false;
+/** Between two pictures where nobody looks, in milliseconds: what waits for them must not grow. */
+const HIDDEN = 250;
+
+/** Calls `draw` once before the next picture, however often it is asked for, and not sooner than `gap`
+ * milliseconds after the last time. */
+export function painter(draw, gap = 0) {
+  let [isAsked, last] = [false, -gap];
+  const run = () => {
+    isAsked = false;
+    last = performance.now();
+    draw();
+  };
   return () => {
-    if (asked) return;
-    asked = true;
-    const run = () => {
-      asked = false;
-      draw();
-    };
-    // Nothing is painted in a tab that nobody sees; what is kept there must not grow all the same.
-    if (document.hidden) setTimeout(run, 250);
+    if (isAsked) return;
+    isAsked = true;
+    const wait = document.hidden ? HIDDEN : last + gap - performance.now();
+    if (wait > 0) setTimeout(run, wait);
     else requestAnimationFrame(run);
   };
 }

@@ -6,7 +6,7 @@ import { bytes, count, decode } from "./text.js";
 import { changes, draw, ways } from "./value.js";
 
 /** Versions that are looked up. */
-const VERSIONS = 8;
+const VERSIONS = 7;
 
 const NAMES = { text: "Text", json: "JSON", hex: "Hex", changes: "Changes" };
 

@@ -7,8 +7,14 @@ import { ago, clock, count } from "./text.js";
 /** How long the slider rests before the tree is read as it was there, in milliseconds. */
 const REST = 90;
 
+/** Between two notes of when which revision came, in milliseconds. */
+const NOTED = 900;
+
 /** Between two looks at what is still retained. */
 const REFRESH = 15_000;
+
+/** Between two drawings of all marks at least, in milliseconds. */
+const MARKS_GAP = 300;
 
 /** The drawing above the slider, in its own units. */
 const HEIGHT = 26;
@@ -17,7 +23,8 @@ const BUCKET = 4;
 const isServers = (path) => path === "/" || path.startsWith("/ctl/");
 
 export class Past {
-  /** `on.change(rev, base)` is told what to show; nothing for the present. */
+  /** `on.change(rev, base)` is told what to show, nothing for the present; `on.times()` that more is known
+   * of when revisions came. */
   constructor(on) {
     this.on = on;
     this.oldest = 1;
@@ -36,6 +43,7 @@ export class Past {
     $("now").addEventListener("click", () => this.go(null));
     $("pin").addEventListener("click", () => this.pin());
     this.draw = painter(() => this.paint());
+    this.drawMarks = painter(() => this.paintMarks(), MARKS_GAP);
     new ResizeObserver(this.draw).observe(this.marks);
     setInterval(() => this.refresh().catch(() => {}), REFRESH);
   }
@@ -47,6 +55,7 @@ export class Past {
     this.oldest = oldest;
     this.rev = Math.max(this.rev, rev);
     this.times = times.map(([of, at]) => [of, at + skew]);
+    this.on.times();
     this.draw();
   }
 
@@ -58,7 +67,8 @@ export class Past {
       if (this.times[middle][0] < rev) from = middle + 1;
       else to = middle;
     }
-    if (from === this.times.length) return null;
+    // What came since the last note came with the latest event at the latest.
+    if (from === this.times.length) return rev <= this.rev && this.heard ? { at: this.heard } : null;
     return { at: this.times[from][1], isBefore: from === 0 && rev < this.times[0][0] };
   }
 
@@ -80,8 +90,13 @@ export class Past {
   learn(events, isLive) {
     for (const { rev, path, at } of events) {
       this.known.push([rev, isServers(path)]);
-      if (isLive && (this.times.at(-1)?.[1] ?? 0) < at - 900) this.times.push([rev, at]);
-      if (isLive) this.rev = Math.max(this.rev, rev);
+      if (isLive && (this.times.at(-1)?.[1] ?? 0) < at - NOTED) {
+        this.times.push([rev, at]);
+        this.on.times();
+      }
+      if (!isLive) continue;
+      this.rev = Math.max(this.rev, rev);
+      this.heard = at;
     }
     if (!isLive) this.known.sort((a, b) => a[0] - b[0]);
     if (this.known.length > 50_000) this.known = this.known.slice(-40_000);
@@ -135,7 +150,7 @@ export class Past {
     $("pin").disabled = at === null;
     $("pin").setAttribute("aria-pressed", base !== null);
     put($("pin"), base === null ? "Compare from here" : `Compared with rev ${count(base)}`);
-    this.paintMarks();
+    this.drawMarks();
   }
 
   paintMarks() {

@@ -7,6 +7,9 @@ import { bytes, clock, count, filter, preview } from "./text.js";
 const KEPT = 5_000;
 const LINES = 200;
 
+/** Between two pictures at least, in milliseconds: nobody reads faster. */
+const GAP = 120;
+
 const SIGNS = { set: "set", del: "del", nop: "nop" };
 
 export class Stream {
@@ -17,7 +20,7 @@ export class Stream {
     this.waiting = [];
     this.isPaused = false;
     this.list = $("events");
-    this.draw = painter(() => this.paint());
+    this.draw = painter(() => this.paint(), GAP);
     this.drawn = 0;
     $("pause").addEventListener("click", () => this.pause());
     $("events-filter").addEventListener("input", () => this.again());

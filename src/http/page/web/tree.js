@@ -9,6 +9,9 @@ const SPARE = 12;
 /** How long a change glows, in milliseconds. */
 const GLOW = 2400;
 
+/** Levels that are told apart by where a row begins; the title of a row has its whole path. */
+const DEEP = 18;
+
 const MARKS = { add: "added", mod: "changed", del: "deleted" };
 
 export class TreeView {
@@ -20,6 +23,7 @@ export class TreeView {
     this.empty = $("tree-empty");
     this.tree = null;
     this.shape = -1;
+    this.times = 0;
     this.text = "";
     this.onlyChanges = false;
     this.rows = [];
@@ -56,6 +60,12 @@ export class TreeView {
     this.shape = -1;
     this.draw();
     return true;
+  }
+
+  /** More is known of when revisions came. */
+  retime() {
+    this.times += 1;
+    this.draw();
   }
 
   changesOnly(isSo) {
@@ -128,12 +138,13 @@ export class TreeView {
     element.hidden = false;
     const isCurrent = n === this.at;
     const isSelected = entry.path === this.selected;
-    const key = `${n} ${entry.rev ?? entry.files} ${entry.isOpen} ${entry.mark ?? entry.marks} ${isCurrent} ${isSelected}`;
+    const key = `${n} ${entry.rev ?? entry.files} ${entry.isOpen} ${entry.mark ?? entry.marks} ${isCurrent} ${isSelected} ${this.times}`;
     if (row.entry !== entry || row.key !== key) {
       Object.assign(row, { entry, key });
       element.id = `row-${n}`;
       element.style.transform = `translateY(${n * this.height}px)`;
-      element.style.setProperty("--depth", entry.depth);
+      element.style.setProperty("--depth", Math.min(entry.depth, DEEP));
+      element.title = entry.path;
       element.className = `row ${entry.isDir ? "dir" : "file"}`;
       element.classList.toggle("current", isCurrent);
       element.classList.toggle("selected", isSelected);

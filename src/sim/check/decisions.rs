@@ -63,11 +63,12 @@ impl Decisions {
             revs: 0,
             claims: 0,
             seats: false,
+            jump: None,
         });
         Decisions {
             list: past.collect(),
-            last: BTreeMap::new(),
             anchor: (applied, rev),
+            ..Decisions::default()
         }
     }
 

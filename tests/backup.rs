@@ -163,9 +163,10 @@ async fn what_is_restored_is_what_was_dumped_and_revisions_go_on_above_it() {
         .set("/large", large, Condition::ALWAYS)
         .await
         .unwrap();
-    let rev = client.present_rev().await.unwrap();
     let before = contents(&client).await;
     dump(&servers[3].addr, &file).await;
+    let (_, dumped) = read_dump(&fs::read(&file).unwrap()).unwrap();
+    let rev = dumped.rev;
     let whole = doozer("127.0.0.1:1", &["restore", "--check", &file]).await;
     assert!(
         whole.starts_with("whole: ") && whole.contains(&format!("revision {rev}")),
@@ -317,6 +318,20 @@ async fn what_is_no_whole_dump_is_refused_with_the_line_before_anything_happens(
     }
     assert!(contents(&client).await.is_empty());
     assert!(client.rev().await.unwrap() < Rev(1000));
+}
+
+#[tokio::test]
+async fn what_a_process_without_a_majority_knows_can_be_saved() {
+    let mut servers = guide_cluster(&[]).await;
+    let client = connect(&[&servers[2].addr]).await.unwrap();
+    client.set("/a", "x", Condition::ALWAYS).await.unwrap();
+    servers[0].kill();
+    servers[1].kill();
+    let dumped = doozer(&servers[2].addr, &["--local", "dump"]).await;
+    let (origin, contents) = read_dump(dumped.as_bytes()).expect("it is whole");
+    assert_eq!(origin.cluster, "local");
+    let path = doozer::core::store::Path::parse(b"/a").unwrap();
+    assert_eq!(contents.files[&path].1, "x");
 }
 
 #[tokio::test]
@@ -543,6 +558,23 @@ impl Load {
     }
 }
 
+/// How long after its answer a write is saved, so many times, ascending.
+async fn lags(following: &mut Following, client: &Client, times: usize) -> Vec<Duration> {
+    let mut lags = Vec::new();
+    following.reach(Rev(1)).await;
+    for n in 0..times {
+        let rev = client.set("/lag", n.to_string(), Condition::ALWAYS).await;
+        let (rev, begin) = (rev.unwrap(), Instant::now());
+        while following.saved() < rev {
+            assert!(begin.elapsed() < PATIENCE, "{}", following.said());
+            sleep(Duration::from_millis(1)).await;
+        }
+        lags.push(begin.elapsed());
+    }
+    lags.sort_unstable();
+    lags
+}
+
 /// What the acknowledged writes up to a revision lead to.
 fn expected(
     acknowledged: &BTreeMap<Rev, (String, String)>,
@@ -564,6 +596,10 @@ async fn a_journal_that_is_killed_under_load_and_a_lost_cluster_lose_nothing_tha
     let client = connect(&[&addrs[0]]).await.unwrap();
     let load = Load::start(&client, 500);
     let mut following = Following::start(&uri, &dir);
+    let lags = lags(&mut following, &client, 50).await;
+    let (median, worst) = (lags[lags.len() / 2], lags[lags.len() - 1]);
+    eprintln!("saved behind the answer, at 500 writes/s: median {median:?}, worst {worst:?}");
+    assert!(median < Duration::from_secs(1));
     for round in 0..4 {
         let goal = Rev(following.saved().0.max(client.rev().await.unwrap().0) + 150);
         following.reach(goal).await;
@@ -623,7 +659,7 @@ async fn a_journal_that_is_killed_under_load_and_a_lost_cluster_lose_nothing_tha
     for (path, (rev, value)) in &restored {
         match acknowledged.get(rev) {
             Some((written, text)) => assert_eq!((written, text.as_bytes()), (path, &value[..])),
-            None => assert!(*rev > saved || value.is_empty(), "{path} at {rev}"),
+            None => assert!(*rev > saved || path == "/lag", "{path} at {rev}"),
         }
     }
     // The journal goes on with the cluster that was restored from it, and has the past, too.
@@ -662,6 +698,8 @@ async fn a_journal_that_falls_behind_says_what_is_lost_and_begins_again() {
     let rev = client.set("/a", "2", Condition::ALWAYS).await.unwrap();
     following.reach(rev).await;
     following.kill();
+    // Members write about themselves now and then.
+    let rev = following.saved();
     for n in 0..100 {
         client
             .set("/a", n.to_string(), Condition::ALWAYS)
@@ -675,7 +713,7 @@ async fn a_journal_that_falls_behind_says_what_is_lost_and_begins_again() {
     let lost = format!("revisions from {} on were forgotten", rev.0 + 1);
     assert!(said.contains(&lost), "{said}");
     let reading = read_journal(Path::new(&dir), None).unwrap();
-    assert_eq!(reading.contents.rev, last);
+    assert!(reading.contents.rev >= last);
     let gap = read_journal(Path::new(&dir), Some(Rev(rev.0 + 10))).unwrap_err();
     assert!(matches!(gap, JournalError::Absent { .. }), "{gap}");
     assert!(read_journal(Path::new(&dir), Some(rev)).is_ok());
@@ -697,10 +735,7 @@ async fn a_journal_waits_for_a_cluster_that_stands_still() {
     let pid = Pid::from_child(&following.child);
     kill_process(pid, Signal::INT).unwrap();
     following.ends().await;
-    assert_eq!(
-        read_journal(Path::new(&dir), None).unwrap().contents.rev,
-        rev
-    );
+    assert!(read_journal(Path::new(&dir), None).unwrap().contents.rev >= rev);
 }
 
 /// Events that set one file, from a revision on.

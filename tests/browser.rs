@@ -9,7 +9,6 @@
 
 #[path = "browser/driver.rs"]
 mod driver;
-#[allow(dead_code, reason = "the tests of the API use the rest")]
 #[path = "http/node.rs"]
 mod node;
 
@@ -110,11 +109,15 @@ fn settle() {
 
 /// Nothing went wrong, and nobody else was asked for anything.
 fn is_clean(browser: &Browser) {
+    is_clean_but_for(browser, "nobody");
+}
+
+fn is_clean_but_for(browser: &Browser, host: &str) {
     assert_eq!(browser.complaints(), Vec::<String>::new());
-    let strangers = browser.text(
-        "performance.getEntriesByType('resource').map((entry) => entry.name)\
-         .filter((name) => new URL(name).origin !== location.origin)",
-    );
+    let strangers = browser.text(&format!(
+        "performance.getEntriesByType('resource').map((entry) => new URL(entry.name))\
+         .filter((url) => url.origin !== location.origin && url.host !== '{host}')"
+    ));
     assert_eq!(strangers, "");
 }
 
@@ -216,7 +219,12 @@ fn what_is_written_is_seen_at_once() {
     browser.shot("phone-cluster-dark");
     browser.dark(false);
     browser.click("nav [data-tab=tree]");
-    browser.until("document.querySelector('.row').offsetHeight > 30");
+    // Rows have the height of fingers, and lie one below the other.
+    browser.until(
+        "[...document.querySelectorAll('.row:not([hidden])')].map((row) => row.getBoundingClientRect())\
+         .toSorted((a, b) => a.top - b.top)\
+         .every((row, n, all) => row.height > 30 && (n === 0 || row.top >= all[n - 1].bottom - 1))",
+    );
     browser.shot("phone-files-light");
     assert_eq!(browser.text("document.documentElement.scrollWidth"), "390");
     is_clean(&browser);
@@ -306,6 +314,36 @@ fn who_loses_its_node_goes_on_with_another_one() {
 }
 
 #[test]
+fn a_page_that_is_open_for_long_learns_of_those_who_have_joined() {
+    let _turn = turn();
+    let Some(browser) = Browser::open("joined") else {
+        return;
+    };
+    let first = Node::alone();
+    browser.go(&page(&first, "/ctl/name"));
+    browser.until_reads("#value", "local");
+    browser.js("window.isOld = true");
+    let second = Node::start(2, free_port(), &["-a", &first.addr], &[]);
+    browser.until_reads(
+        "#notes",
+        &format!("{} has joined as a standby", second.addr),
+    );
+    // Not while somebody is at it, and at once when nobody looks.
+    browser.js("dispatchEvent(new Event('keydown'))");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(browser.text("window.isOld"), "true");
+    browser.js("Object.defineProperty(document, 'hidden', { value: true })");
+    browser.until("!window.isOld && document.querySelector('#value')?.innerText.includes('local')");
+    browser.until_reads("#notes", "has joined as a standby");
+    browser.js(&format!(
+        "fetch('http://{}/readyz').then((answer) => {{ window.may = answer.ok }})",
+        second.web
+    ));
+    browser.until("window.may");
+    is_clean_but_for(&browser, &second.web);
+}
+
+#[test]
 fn a_secret_opens_the_page_and_the_read_only_one_never_writes() {
     let _turn = turn();
     let Some(browser) = Browser::open("login") else {
@@ -337,12 +375,11 @@ fn a_secret_opens_the_page_and_the_read_only_one_never_writes() {
         "true"
     );
     // Not even when the page is talked into trying.
-    browser.js("document.querySelector('#edit').disabled = false");
-    browser.click("#edit");
-    browser.write("#draft", "never");
-    browser.click("#save");
-    browser.until_reads("#said", "permission denied");
-    browser.click("#cancel");
+    browser.js(
+        "import('/page/api.js').then((api) => api.write('/message', 1000000, 'never'))\
+         .catch((error) => { window.refused = error.status })",
+    );
+    browser.until("window.refused === 403");
     browser.until_reads("#value", "hello");
 
     browser.click("#lock");

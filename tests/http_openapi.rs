@@ -297,6 +297,12 @@ fn every_answer_that_is_described_is_given_as_described() {
     api.schemas.check(&event, schema).expect("an event");
     answered.insert(key("GET", WATCH, 200));
 
+    let manual = include_str!("../docs/http.md");
+    for path in document["paths"].as_object().expect("paths").keys() {
+        let plain = path.split('{').next().expect("its beginning");
+        let shown = format!("http://127.0.0.1:8000{plain}");
+        assert!(manual.contains(&shown), "no curl for {path}");
+    }
     let missing: Vec<&String> = api.described.difference(&answered).collect();
     assert!(
         missing.is_empty(),

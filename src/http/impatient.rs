@@ -84,3 +84,41 @@ impl AsyncWrite for Impatient {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// More than the buffers of a connection hold.
+    const MUCH: usize = 16 << 20;
+
+    async fn pair(patience: Duration) -> (Impatient, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap());
+        let (far, near) = tokio::join!(far, listener.accept());
+        (Impatient::new(near.unwrap().0, patience), far.unwrap())
+    }
+
+    #[test]
+    fn a_write_ends_when_nobody_takes_it_and_goes_on_while_somebody_does() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (mut near, _far) = pair(Duration::from_millis(50)).await;
+            let stuck = near.write_all(&vec![0; MUCH]).await;
+            assert_eq!(stuck.unwrap_err().kind(), io::ErrorKind::TimedOut);
+
+            let (mut near, mut far) = pair(Duration::from_secs(10)).await;
+            let reading = async {
+                let mut read = vec![0; MUCH];
+                far.read_exact(&mut read).await
+            };
+            let much = vec![0; MUCH];
+            let (written, read) = tokio::join!(near.write_all(&much), reading);
+            assert!(written.is_ok() && read.is_ok());
+        });
+    }
+}

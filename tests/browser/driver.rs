@@ -16,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What makes Chromium behave where it has no user, no screen and no internet.
-const FLAGS: [&str; 10] = [
+const FLAGS: [&str; 11] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -27,6 +27,8 @@ const FLAGS: [&str; 10] = [
     "--disable-component-update",
     "--disable-sync",
     "--hide-scrollbars",
+    // The one of the ports that tests may get which browsers refuse.
+    "--explicitly-allowed-ports=10080",
 ];
 
 /// A window of a browser, closed with the test.

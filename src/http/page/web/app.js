@@ -27,6 +27,9 @@ const FOLLOW = 1_000;
 /** How long something said stays, in milliseconds. */
 const SAID = 6_000;
 
+/** How long nobody has touched the page before it may be loaded again under their eyes. */
+const UNTOUCHED = 60_000;
+
 const UNAUTHORIZED = 401;
 
 const view = { path: null, at: null, base: null };
@@ -34,7 +37,7 @@ const view = { path: null, at: null, base: null };
 const login = new Login();
 const cluster = new Cluster();
 const rate = new Rate();
-const away = new Away({ view: address });
+const away = new Away({ view: address, stale: renew });
 const past = new Past({ change: travel, times: () => tree.retime() });
 const stream = new Stream({ select: (path, rev) => open(path, rev), brief: (rev) => past.brief(rev) });
 const tree = new TreeView({ select: (path) => open(path), brief: (rev) => past.brief(rev) });
@@ -57,7 +60,7 @@ function address() {
 }
 
 function readAddress() {
-  const [path, query] = decodeURI(location.hash.slice(1)).split("?");
+  const [path, query] = location.hash.slice(1).split("?");
   const params = new URLSearchParams(query);
   const number = (name) => (/^\d+$/.test(params.get(name) ?? "") ? Number(params.get(name)) : null);
   if (params.has("key")) api.secret.set(params.get("key"));
@@ -75,6 +78,22 @@ function keepAddress(isNew) {
   const url = text === "#" ? location.pathname : text;
   if (isNew) history.pushState(null, "", url);
   else history.replaceState(null, "", url);
+}
+
+// A page that is open for weeks has to learn whom it may go to. Its policy comes with it, so it is loaded
+// again, as it is, when that disturbs nobody.
+
+let touched = Date.now();
+for (const kind of ["keydown", "pointerdown", "pointermove", "wheel"]) {
+  addEventListener(kind, () => {
+    touched = Date.now();
+  }, { passive: true });
+}
+
+function renew() {
+  const isUsed = !document.hidden && Date.now() - touched < UNTOUCHED;
+  const isBusy = file.draft !== null || stream.isPaused || view.at !== null;
+  if (!isUsed && !isBusy && !document.querySelector("dialog[open]")) location.reload();
 }
 
 function say(text, kind = "good") {

@@ -10,7 +10,7 @@ const GRACE = 1_200;
 const PAUSE = 400;
 
 /** How long a node may take to say that it is ready. */
-const ANSWER_MAX = 2_000;
+const ANSWER_MAX = 1_500;
 
 /** How long after its last answer a node is still looked for. */
 const MEMORY = 3_600_000;
@@ -36,7 +36,8 @@ async function isAlive() {
 }
 
 export class Away {
-  /** `on.view()` gives the view as it is written in the address. */
+  /** `on.view()` gives the view as it is written in the address; `on.stale()` is told when there are pages
+   * that this one may not ask. */
   constructor(on) {
     this.on = on;
     this.webs = new Map();
@@ -49,6 +50,9 @@ export class Away {
     for (const { web, role } of status.processes) {
       if (web && web !== location.host) this.webs.set(web, { at: now, role });
     }
+    // The policy that came with the page names those that were there then.
+    this.named ??= new Set(this.webs.keys());
+    if ([...this.webs.keys()].some((web) => !this.named.has(web))) this.on.stale();
     for (const [web, { at }] of this.webs) if (now - at > MEMORY) this.webs.delete(web);
   }
 

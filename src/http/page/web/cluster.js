@@ -9,7 +9,7 @@ const WIDTH = 360;
 const CENTRE = { x: WIDTH / 2, y: 138 };
 const RING = 88;
 const SEAT = 23;
-const STANDBY_Y = 278;
+const STANDBY_Y = 286;
 const STANDBY = 16;
 
 /** How long somebody who has gone can still be seen going, in milliseconds. */
@@ -20,6 +20,7 @@ const LEAVING = 1_400;
 const LAG = 50;
 
 const NOTES_MAX = 40;
+const NOTES = "doozer-notes";
 
 const isCalm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -53,6 +54,9 @@ export class Cluster {
     this.svg.setAttribute("viewBox", `0 0 ${WIDTH} ${STANDBY_Y + 50}`);
     this.svg.append(this.under, this.word, this.hint, this.none, this.over);
     this.rows = new Map();
+    // A page that is loaded again remembers what it has seen.
+    this.notes = JSON.parse(sessionStorage.getItem(NOTES) ?? "[]");
+    this.drawNotes();
   }
 
   show(status) {
@@ -265,11 +269,19 @@ export class Cluster {
     row.title = `id ${id}`;
   }
 
-  note(text, kind) {
-    const list = $("notes");
-    const time = h("time", {}, clock(Date.now()));
-    list.prepend(h("li", { class: kind }, time, h("span", {}, text)));
-    while (list.children.length > NOTES_MAX) list.lastChild.remove();
-    $("notes-none").hidden = true;
+  note(text, kind, at = Date.now()) {
+    this.notes = [{ text, kind, at }, ...this.notes].slice(0, NOTES_MAX);
+    sessionStorage.setItem(NOTES, JSON.stringify(this.notes));
+    this.drawNotes();
+  }
+
+  drawNotes() {
+    $("notes").replaceChildren(...this.notes.map(({ text, kind, at }) => h(
+      "li",
+      { class: kind },
+      h("time", {}, clock(at)),
+      h("span", {}, text),
+    )));
+    $("notes-none").hidden = this.notes.length > 0;
   }
 }

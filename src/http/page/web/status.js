@@ -7,7 +7,7 @@ const PERIOD = 400;
 const PERIOD_HIDDEN = 5_000;
 
 /** How long an answer may take. A process that does not answer is waited for two seconds by the node. */
-const ANSWER_MAX = 5_000;
+const ANSWER_MAX = 3_000;
 
 const WORDS = {
   up: "up",

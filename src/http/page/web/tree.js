@@ -39,7 +39,13 @@ export class TreeView {
 
   measure() {
     const style = getComputedStyle(this.box);
-    this.height = Number.parseInt(style.getPropertyValue("--row"), 10) || 28;
+    const height = Number.parseInt(style.getPropertyValue("--row"), 10);
+    if (height !== this.height) {
+      // All rows are elsewhere now.
+      this.height = height;
+      this.shape = -1;
+      for (const row of this.pool) row.entry = null;
+    }
     this.seen = Math.ceil(this.box.clientHeight / this.height) || 1;
     this.draw();
   }

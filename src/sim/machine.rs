@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crate::core::consensus::Slot;
 use crate::core::durable::Checkpoint;
 use crate::core::env::{Env, Input};
-use crate::core::id::{NodeId, Rev};
+use crate::core::id::{Lineage, NodeId, Rev};
 use crate::core::node::{Config, Node};
 use crate::core::protocol::peer::Digest;
 use crate::core::state::State;
@@ -43,6 +43,11 @@ pub trait Machine: Sized {
     /// The content of a file in the state that is applied here. `None` where there is no such file,
     /// or the machine does not show it.
     fn file(&self, path: &str) -> Option<Bytes>;
+
+    /// Which cluster it belongs to, as far as it knows.
+    fn lineage(&self) -> Option<Lineage> {
+        None
+    }
 
     /// How often it has got its state other than by handling inputs.
     fn installs(&self) -> u64 {
@@ -100,6 +105,10 @@ impl Machine for Node {
 
     fn node(&self) -> Option<&Node> {
         Some(self)
+    }
+
+    fn lineage(&self) -> Option<Lineage> {
+        self.state().map(State::lineage)
     }
 
     fn installs(&self) -> u64 {

@@ -17,11 +17,16 @@
 //!   two processes under one address; standbys that come and go; pauses up to a minute, of one or
 //!   of a majority; slowness up to a thousandfold, inputs in groups of any size;
 //! * clocks: offset, drift up to a fifth that changes, jumps forward, sleep ([`clock`]);
-//! * disks: records durable at once, or late ([`disk`]);
+//! * disks: processes without, and processes that come back with what a crash has left of theirs:
+//!   what was not synced is lost in any part, torn at sectors, renames without their directories;
+//!   deaths between any two operations, in recovery as well; power that goes on any hosts or on all
+//!   at once; operations that fail, no space, slow syncs; what was durable is changed, lost or found
+//!   elsewhere, within what a cluster can bear ([`disk`]);
 //! * clients: conditional and unconditional writes, refused ones included, reads of every kind,
 //!   listings, watches, counters, lists; they lose connections, frames and patience and go
 //!   elsewhere, cannot reach some nodes, come in crowds, and take no answers ([`client`]);
-//! * operators: slots of members, dead or alive, cleared, added and deleted.
+//! * operators: slots of members, dead or alive, cleared, added and deleted; a new cluster made of
+//!   what one process knows.
 //!
 //! [`nemesis::Kind`] lists what is drawn while the storm lasts, [`fault::Fault`] what it comes to.
 //!
@@ -31,7 +36,7 @@
 //!
 //! After every turn of a node, against a ledger of what each has recorded and said
 //! ([`check::observer`]): promises, ballots and lane statements are kept, and durable when told
-//! ([`check::acceptors`]); one entry is decided in a slot, by a durable majority of its members or
+//! ([`check::acceptors`]), and remembered by whoever comes back; one entry is decided in a slot, by a durable majority of its members or
 //! because its owner gave it up, and commands take the revisions that they may
 //! ([`check::decisions`]); one configuration for each slot, one holder for each seat
 //! ([`check::configuration`]); who is gone is replaced in time where a majority and a standby are
@@ -52,7 +57,7 @@
 //!
 //! # What is not reached
 //!
-//! Recovery from disk, damaged disks, history bounded by bytes, more than one cluster (name service).
+//! History bounded by bytes, more than one cluster (name service).
 //!
 //! Sockets, framing and everything else of the production runtime: that is what [`turmoil`] runs.
 //!

@@ -10,7 +10,7 @@ use super::machine::Machine;
 use super::params::Params;
 use crate::core::durable::Record;
 use crate::core::env::{Env, Halt, Input, Notice, RecordId, Time};
-use crate::core::id::{NodeId, SessionId};
+use crate::core::id::{Lineage, NodeId, SessionId};
 use crate::core::protocol::client::Response;
 use crate::core::protocol::peer::Message;
 
@@ -59,6 +59,8 @@ pub struct Process<M> {
     pub has_news: bool,
     /// How soon it is started again when it has stopped because of its disk, in microseconds.
     pub back_after_failure_us: u64,
+    /// The cluster of the first process that it was connected to.
+    pub lineage: Option<Lineage>,
     /// The life before this one, if it is one of the same identity.
     pub former: Option<Pid>,
     /// Where other processes can be reached.
@@ -138,6 +140,7 @@ impl<M: Machine> Process<M> {
             records: Vec::new(),
             has_news: false,
             back_after_failure_us: 0,
+            lineage: None,
             former: None,
             book: BTreeMap::new(),
             attach: Vec::new(),

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 pub use port::free_port;
 
 /// How long anything may take. Far more than it takes.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A directory of this test run.
 pub struct Place(PathBuf);

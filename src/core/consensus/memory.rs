@@ -4,6 +4,7 @@
 use super::{Consensus, Slot};
 use crate::core::durable::Record;
 use crate::core::env::Env;
+use crate::core::instrument::planted;
 use crate::core::log::Entry;
 
 impl Consensus {
@@ -50,7 +51,9 @@ impl Consensus {
     pub fn begin_recalling(&mut self, records: &[Record]) {
         for record in records {
             match record {
+                Record::Reserved { .. } if planted!(ReservationForgotten) => {}
                 Record::Reserved { below } => self.reserved = self.reserved.max(*below),
+                Record::Round { .. } if planted!(RoundForgotten) => {}
                 Record::Round { round } => self.round_max = self.round_max.max(*round),
                 Record::Promised { ballot, .. } | Record::Accepted { ballot, .. } => {
                     self.round_max = self.round_max.max(ballot.round);
@@ -67,6 +70,7 @@ impl Consensus {
     /// history, and says nothing.
     pub fn recall(&mut self, record: Record) {
         match record {
+            Record::Promised { .. } if planted!(PromiseForgotten) => {}
             Record::Promised { slots, ballot } => {
                 for slot in slots {
                     if let Some(state) = self.window.get_mut(slot) {

@@ -14,6 +14,7 @@
 use super::damage::Fault;
 use super::{Damage, Disk, DiskError, Identity, IdentityError, Kind, Recovered, recover};
 use crate::core::id::NodeId;
+use crate::core::instrument::{planted, sometimes};
 use crate::core::store::HistoryLimits;
 
 /// The name of the file that a process holds.
@@ -111,14 +112,21 @@ impl<D: Disk> Directory<D> {
     ///
     /// When files cannot be read, or are damaged.
     pub fn recover(&self, id: NodeId, history: HistoryLimits) -> Result<Recovered, Unusable> {
-        let (newest, recovered) = self.read(id, history)?;
-        for end in &recovered.ends {
-            let mut file = self.disk.open(&path(id, Kind::Log, end.number))?;
-            if !end.append.is_empty() {
-                self.disk.write(&mut file, end.end, &end.append)?;
+        let (newest, recovered, logs) = self.read(id, history)?;
+        // What was read may be what the system has kept of a process that died before it was durable.
+        self.disk.sync_directory("")?;
+        self.disk.sync_directory(&folder(id))?;
+        for (end, (number, bytes)) in recovered.ends.iter().zip(&logs) {
+            let (last, behind) = (end.last as usize, end.end as usize);
+            sometimes!(TornTailCut, bytes[behind..].iter().any(|byte| *byte != 0));
+            sometimes!(LogClosedLate, !end.append.is_empty());
+            if planted!(TailTrusted) && end.append.is_empty() {
+                continue;
             }
-            // A process that was killed may have left what the system has not written yet; from here
-            // on it counts as durable.
+            // After a sync that failed, only what is written again becomes durable.
+            let written = [&bytes[last..behind], &end.append[..]].concat();
+            let mut file = self.disk.open(&path(id, Kind::Log, *number))?;
+            self.disk.write(&mut file, end.last, &written)?;
             self.disk.sync(&mut file)?;
         }
         self.tidy(id, newest, 0)?;
@@ -134,8 +142,8 @@ impl<D: Disk> Directory<D> {
         self.read(id, history).map(drop)
     }
 
-    /// The number of the newest snapshot, and what it and the logs from there on tell.
-    fn read(&self, id: NodeId, history: HistoryLimits) -> Result<(u64, Recovered), Unusable> {
+    /// Reads everything, and changes nothing.
+    fn read(&self, id: NodeId, history: HistoryLimits) -> Result<Read, Unusable> {
         let folder = folder(id);
         let damaged = |damage| Unusable::Damaged {
             folder: folder.clone(),
@@ -153,6 +161,7 @@ impl<D: Disk> Directory<D> {
                 fault: Fault::Missing,
             }));
         };
+        sometimes!(SnapshotsOverlap, names.len() > 3);
         let read = |kind: Kind, number| self.disk.read(&path(id, kind, number));
         let snapshot = read(Kind::Snapshot, newest)?;
         let mut logs = Vec::new();
@@ -162,7 +171,7 @@ impl<D: Disk> Directory<D> {
             }
         }
         let recovered = recover(id, (newest, &snapshot), &logs, history).map_err(damaged)?;
-        Ok((newest, recovered))
+        Ok((newest, recovered, logs))
     }
 
     /// Makes room for the files of a process.
@@ -223,6 +232,9 @@ impl<D: Disk> Directory<D> {
         Ok(())
     }
 }
+
+/// The number of the newest snapshot; what it and the logs from there on tell; and these logs.
+type Read = (u64, Recovered, Vec<(u64, Vec<u8>)>);
 
 /// A file that gets its name when it is whole and durable.
 pub(super) struct Unfinished<F> {
@@ -291,7 +303,9 @@ impl<F> Unfinished<F> {
         disk.sync(&mut self.file)?;
         disk.rename(&unfinished(&self.path), &self.path)?;
         let folder = self.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        disk.sync_directory(folder)?;
+        if !planted!(RenameNotSynced) {
+            disk.sync_directory(folder)?;
+        }
         Ok(self.file)
     }
 }

@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::Record;
 use super::damage::Fault;
 use crate::core::id::{Lineage, NodeId};
+use crate::core::instrument::planted;
 
 /// The version of the layout. What is newer is refused.
 pub const FORMAT: u32 = 1;
@@ -163,7 +164,8 @@ pub(super) fn frame_at(seed: u64, offset: usize, bytes: &[u8]) -> Option<(Part, 
     let length = u32::from_le_bytes(array(&head[12..16])) as usize;
     let whole = rest.get(..FRAME_HEAD_BYTES.checked_add(length)?)?;
     let part = PARTS.into_iter().find(|part| *part as u8 == head[16])?;
-    let is_whole = head[..4] == FRAME_MARK && u64_at(head, 4) == check(seed, offset as u64, whole);
+    let is_intact = u64_at(head, 4) == check(seed, offset as u64, whole);
+    let is_whole = head[..4] == FRAME_MARK && (is_intact || planted!(DiskChecksumIgnored));
     is_whole.then(|| (part, &whole[FRAME_HEAD_BYTES..], offset + whole.len()))
 }
 

@@ -1,7 +1,6 @@
 //! Bugs that can be planted, one at a time, to prove that the simulator finds them.
 //!
-//! A bug is planted in a thread, which runs one simulation at a time. What only a restart from disk
-//! can show is not here: votes, promises, rounds and reservations that are not durable.
+//! A bug is planted in a thread, which runs one simulation at a time.
 
 use std::cell::Cell;
 use std::fmt;
@@ -235,6 +234,36 @@ mutants! {
         NeverTellsSkips,
         /// A question of a reader is never put again.
         ReadNeverAsksAgain,
+    }
+    "disks" {
+        /// What was written is said to be durable without a sync.
+        SyncSkipped,
+        /// What depends on a record leaves before the record is durable.
+        ToldBeforeDurable,
+        /// The name of a file counts as durable without a sync of its directory.
+        RenameNotSynced,
+        /// Logs and snapshots are deleted before the snapshot is whole that stands for them.
+        TidiesTooEarly,
+        /// A snapshot on disk lacks what was accepted beyond its state.
+        SnapshotLacksAccepted,
+        /// A log goes on where its node has got a state from elsewhere.
+        LogGoesOnAcrossJump,
+        /// A log whose end is torn loses the write before as well.
+        TruncatesTooMuch,
+        /// What is read from a disk counts as written, whatever its checksum says.
+        DiskChecksumIgnored,
+        /// A log that is missing does not stop anybody from coming back.
+        MissingLogIgnored,
+        /// What a process has left to its system counts as durable when it comes back.
+        TailTrusted,
+        /// Who comes back forgets which own slots it may have used.
+        ReservationForgotten,
+        /// Who comes back forgets which rounds it has used.
+        RoundForgotten,
+        /// Who comes back forgets what it has promised and not accepted.
+        PromiseForgotten,
+        /// Who comes back numbers its commands as in its life before.
+        BootForgotten,
     }
     "codec" {
         /// The last of several votes in a message is lost.

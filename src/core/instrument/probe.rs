@@ -369,6 +369,20 @@ probes! {
     WatcherMoves,
     /// A client loses its connection before its write is answered.
     WriteOutcomeUnknown,
+    /// Records that were to be written one after the other are written together.
+    WritesShareSync,
+    /// A process finds the end of its log torn.
+    TornTailCut,
+    /// A process finds that it died before it could say that a log is closed.
+    LogClosedLate,
+    /// A process finds files of two snapshots, or one that is not whole.
+    SnapshotsOverlap,
+    /// All processes lose power at once.
+    PowerLossOfAll,
+    /// Power goes on a host while a process there reads its directory.
+    PowerLossWhileReading,
+    /// Processes of two clusters meet, one of which was made of the other.
+    LineagesMeet,
     /// A process comes back as who it was.
     ComesBack,
     /// A process dies while it reads its directory.

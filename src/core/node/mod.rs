@@ -25,7 +25,7 @@ use super::consensus::{Consensus, Slot, Ticket};
 use super::durable::Checkpoint;
 use super::env::{Env, Halt, Input, Notice, Time};
 use super::id::{NodeId, Rev, SessionId};
-use super::instrument::sometimes;
+use super::instrument::{planted, sometimes};
 use super::log::{Entry, Op, Seq};
 use super::membership::{
     BEAT, BEATS_MISSED, Eviction, Evidence, Housekeeping, Identity, Ownership, Peers,
@@ -135,7 +135,11 @@ impl Node {
         };
         Node {
             installs: u64::from(config.is_founder()),
-            next: Seq::first_of(config.boot),
+            next: Seq::first_of(if planted!(BootForgotten) {
+                0
+            } else {
+                config.boot
+            }),
             peers: Peers::default(),
             service: Service::new(rules),
             housekeeping: Housekeeping::new(identity, founds),

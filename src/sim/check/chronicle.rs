@@ -26,6 +26,12 @@ impl Chronicle {
         &self.events[next.0 as usize - 1..]
     }
 
+    /// What came after a revision is given up.
+    pub fn truncate(&mut self, rev: Rev) {
+        self.events
+            .truncate(usize::try_from(rev.0).unwrap_or(usize::MAX));
+    }
+
     /// The latest revision.
     pub fn rev(&self) -> i64 {
         self.events.len() as i64

@@ -56,6 +56,23 @@ struct Decided {
 }
 
 impl Decisions {
+    /// Nothing is known of a cluster that begins after this slot, at this revision.
+    pub fn after(applied: Slot, rev: Rev) -> Decisions {
+        let past = (0..applied.0).map(|_| Decided {
+            entry: Entry::Skip,
+            revs: 0,
+            claims: 0,
+            seats: false,
+            jump: None,
+        });
+        Decisions {
+            list: past.collect(),
+            last: BTreeMap::new(),
+            restorations: BTreeMap::new(),
+            anchor: (applied, rev),
+        }
+    }
+
     /// The first slot whose outcome is not known.
     pub fn next(&self) -> Slot {
         Slot(self.list.len() as u64 + 1)

@@ -9,7 +9,7 @@ use super::{Violation, bounds, revisions};
 use crate::core::consensus::Slot;
 use crate::core::durable::Record;
 use crate::core::env::RecordId;
-use crate::core::id::NodeId;
+use crate::core::id::{NodeId, Rev};
 use crate::core::membership::Epoch;
 use crate::core::protocol::peer::Message;
 use crate::sim::machine::{Machine, View};
@@ -57,6 +57,15 @@ impl Observer {
         acceptors.durable(id, upto, |acceptors, slot| {
             decisions.check_late(slot, acceptors, configuration)
         })
+    }
+
+    /// A new cluster begins after this slot, and at this revision. What was before is judged no more.
+    pub fn begin_anew(&mut self, applied: Slot, rev: Rev) {
+        *self = Observer {
+            decisions: Decisions::after(applied, rev),
+            seats: (applied, None),
+            ..Observer::default()
+        };
     }
 
     /// A process could come back with this memory.

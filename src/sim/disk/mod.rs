@@ -8,6 +8,7 @@
 //!
 //! Without a data directory records are durable at once, and whoever dies is forgotten.
 
+pub mod damage;
 pub mod device;
 mod storage;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use damage::{DAMAGES, Damage};
 pub use device::{Device, Handle, Lane};
 pub use storage::Storage;
 

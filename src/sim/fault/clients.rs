@@ -72,6 +72,16 @@ impl<M: Machine> World<M> {
                 rev: Some(REV_CLOBBER),
                 ..ask(Verb::Del, path)
             }),
+            Fault::Recover { host } => {
+                if let Some(pid) = self.process_on(*host) {
+                    let request = Request {
+                        value: Some("yes".into()),
+                        ..ask(Verb::Recover, "")
+                    };
+                    let operator = Role::Operator(Operator::new(request));
+                    self.add_actor(self.visitor(0), operator, Some(pid));
+                }
+            }
             _ => unreachable!("it befalls no client"),
         }
     }

@@ -3,16 +3,18 @@
 //! A fault names hosts and clients, which keep their numbers whatever else happens, never processes:
 //! taking one fault away from a list leaves the others what they were.
 //!
-//! A crash never takes the majority of a configuration away that may still decide a slot: members
-//! keep nothing on disk, so that would end the cluster, and rightly.
+//! Nothing takes the majority of a configuration away for good that may still decide a slot, be it
+//! that they keep nothing on disk, or that too many of their disks are lost or damaged: that would
+//! end the cluster, and rightly. Those that come back with their disks may all die at once.
 
 mod clients;
+mod disks;
 mod links;
 mod processes;
 
 use serde::{Deserialize, Serialize};
 
-use super::disk::Fate;
+use super::disk::{Damage, Fate};
 use super::machine::Machine;
 use super::narration::{Happened, Place};
 use super::process::HostId;
@@ -67,6 +69,53 @@ pub enum Fault {
         /// Where that one runs: on the same host unless told.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         back_host: Option<HostId>,
+    },
+    /// The power goes on several hosts at once. Those that have a disk come back as who they were.
+    PowerLoss {
+        /// The hosts, in the order in which they come back.
+        hosts: Vec<HostId>,
+        /// When the first one comes back.
+        back_us: u64,
+        /// Time between one and the next.
+        #[serde(default)]
+        step_us: u64,
+        /// When they come back they die once more, after so many operations on their disks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        relapse: Option<u64>,
+    },
+    /// An operation on a disk fails, and its process stops.
+    DiskError {
+        /// The host.
+        host: HostId,
+        /// After so many other operations.
+        after: u64,
+        /// When the process is started again, counted from its end.
+        back_us: u64,
+    },
+    /// No space is left on a disk, and its process stops when it needs some.
+    DiskFull {
+        /// The host.
+        host: HostId,
+        /// When there is space again, and the process is started again.
+        span_us: u64,
+    },
+    /// The syncs of a disk take long.
+    SlowDisk {
+        /// The host.
+        host: HostId,
+        /// How many times longer.
+        times: u64,
+        /// For how long this goes on.
+        span_us: u64,
+    },
+    /// A process dies, and its disk loses something that was durable, in a way that can be noticed.
+    DiskDamage {
+        /// The host.
+        host: HostId,
+        /// What happens to the disk.
+        damage: Damage,
+        /// When the process is started again.
+        back_us: u64,
     },
     /// A process ends as its operator wants it to: what it has said is still delivered, and all its
     /// connections are closed. Another one joins some time later.
@@ -318,6 +367,11 @@ pub enum Fault {
         /// The slot.
         slot: u64,
     },
+    /// An operator makes a new cluster of what one process knows, as the majority is lost for good.
+    Recover {
+        /// Where that process runs.
+        host: HostId,
+    },
     /// All cuts, clogs and lags end.
     Mend,
 }
@@ -357,6 +411,11 @@ impl<M: Machine> World<M> {
 
     fn befall(&mut self, fault: &Fault) {
         match fault {
+            Fault::PowerLoss { .. }
+            | Fault::DiskError { .. }
+            | Fault::DiskFull { .. }
+            | Fault::SlowDisk { .. }
+            | Fault::DiskDamage { .. } => self.befall_disks(fault),
             Fault::Crash { .. }
             | Fault::Stop { .. }
             | Fault::Leave { .. }
@@ -392,7 +451,8 @@ impl<M: Machine> World<M> {
             | Fault::Glutton { .. }
             | Fault::Vacate { .. }
             | Fault::AddSlot { .. }
-            | Fault::RemoveSlot { .. } => self.befall_clients(fault),
+            | Fault::RemoveSlot { .. }
+            | Fault::Recover { .. } => self.befall_clients(fault),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Kind;
 use crate::core::instrument::sometimes;
 use crate::sim::chance::Dice;
-use crate::sim::disk::{Fate, Manner};
+use crate::sim::disk::{DAMAGES, Fate, Manner};
 use crate::sim::fault::{Fault, Moment, NEVER_US};
 use crate::sim::machine::Machine;
 use crate::sim::process::{HostId, Pid};
@@ -81,6 +81,12 @@ impl<M: Machine> World<M> {
             | Kind::SlowReader
             | Kind::Storm
             | Kind::Glutton => self.draw_client(kind, victim, dice),
+            Kind::PowerLoss
+            | Kind::Blackout
+            | Kind::DiskError
+            | Kind::DiskFull
+            | Kind::SlowDisk
+            | Kind::DiskDamage => self.draw_disk(kind, victim, dice),
             Kind::Vacate | Kind::AddSlot | Kind::RemoveSlot => self.draw_operator(kind, dice),
         }
     }
@@ -172,6 +178,48 @@ impl<M: Machine> World<M> {
             _ => Some(Fault::Takeover {
                 host,
                 span_us: dice.magnitude(1_000, 2_000_000),
+            }),
+        }
+    }
+
+    /// Something with disks, if there are any.
+    fn draw_disk(&self, kind: Kind, victim: Pid, dice: &mut Dice) -> Option<Fault> {
+        if self.params.disk == Manner::AtOnce {
+            return None;
+        }
+        let host = self.processes[victim].host;
+        let back_us = dice.magnitude(1_000, 4_000_000);
+        let span_us = dice.magnitude(2_000, 4_000_000);
+        match kind {
+            Kind::PowerLoss | Kind::Blackout => {
+                let mut hosts: Vec<HostId> = (0..self.hosts.len()).collect();
+                dice.shuffle(&mut hosts);
+                if kind == Kind::PowerLoss {
+                    hosts.truncate(1 + dice.below(hosts.len() as u64) as usize);
+                }
+                Some(Fault::PowerLoss {
+                    hosts,
+                    back_us,
+                    step_us: dice.magnitude(1, 500_000),
+                    relapse: self.draw_fate(dice).1,
+                })
+            }
+            Kind::DiskError => Some(Fault::DiskError {
+                host,
+                after: dice.magnitude(1, 64) - 1,
+                back_us,
+            }),
+            Kind::DiskFull => Some(Fault::DiskFull { host, span_us }),
+            Kind::SlowDisk => Some(Fault::SlowDisk {
+                host,
+                times: dice.magnitude(3, 100),
+                span_us,
+            }),
+            _ if !self.may_give_up(victim) => None,
+            _ => Some(Fault::DiskDamage {
+                host,
+                damage: *dice.pick(&DAMAGES),
+                back_us,
             }),
         }
     }

@@ -6,6 +6,12 @@
 //! | `CrashInTurn` | a death after some effects of a turn and before the others |
 //! | `CrashUnsynced` | a death within 300 µs of a turn that leaves records unsynced |
 //! | `QuickRestart` | a death whose successor takes the same address within a millisecond |
+//! | `PowerLoss` | the power goes on some hosts at once, a majority or not |
+//! | `Blackout` | the power goes on all hosts at once, and they come back in any order |
+//! | `DiskError` | an operation on a disk fails |
+//! | `DiskFull` | a disk is full for a while |
+//! | `SlowDisk` | the syncs of a disk take 3 to 100 times longer |
+//! | `DiskDamage` | a process dies, and its disk loses what was durable |
 //! | `Stop` | an end that an operator wants, and a successor |
 //! | `Leave` | a process is asked to end, gives its slot up first, and is sometimes killed meanwhile |
 //! | `RollingRestart` | one process after the other leaves and comes back |
@@ -105,10 +111,16 @@ pub enum Kind {
     Mend,
     Leave,
     RollingRestart,
+    PowerLoss,
+    Blackout,
+    DiskError,
+    DiskFull,
+    SlowDisk,
+    DiskDamage,
 }
 
 /// All kinds, in the order of `Params::fault_weights`.
-pub const KINDS: [Kind; 48] = [
+pub const KINDS: [Kind; 54] = [
     Kind::Crash,
     Kind::CrashInTurn,
     Kind::CrashUnsynced,
@@ -157,6 +169,12 @@ pub const KINDS: [Kind; 48] = [
     Kind::Mend,
     Kind::Leave,
     Kind::RollingRestart,
+    Kind::PowerLoss,
+    Kind::Blackout,
+    Kind::DiskError,
+    Kind::DiskFull,
+    Kind::SlowDisk,
+    Kind::DiskDamage,
 ];
 
 impl Kind {

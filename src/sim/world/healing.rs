@@ -41,6 +41,9 @@ impl<M: Machine> World<M> {
                 sometimes!(CoreWakesPaused, process.paused_until > self.now);
                 process.slow = 1;
                 process.doom = None;
+                if let Some(device) = process.storage.device() {
+                    device.mend();
+                }
                 process.paused_until = self.now;
                 process.busy_until = self.now;
                 // Its next turn may be planned for the end of a long pause.

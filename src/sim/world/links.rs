@@ -66,10 +66,12 @@ impl<M: Machine> World<M> {
             bytes: self.buffer.len(),
         });
         let id = self.processes[from].id;
-        if let Err(violation) = self.observer.said(id, &outgoing.message) {
-            self.accuse(violation);
+        if !self.is_given_up(from) {
+            if let Err(violation) = self.observer.said(id, &outgoing.message) {
+                self.accuse(violation);
+            }
+            self.judge_evictions(from, &outgoing.message);
         }
-        self.judge_evictions(from, &outgoing.message);
         let sent = self.trace.events();
         let parcel = if sent.is_multiple_of(self.net.params.decode_every) {
             Parcel::Bytes(self.buffer.as_slice().into())
@@ -287,7 +289,9 @@ impl<M: Machine> World<M> {
             paused == [false, false] && !self.net.is_cut(here, host) && !self.net.is_cut(host, here)
         };
         match self.listening[host].filter(answers) {
-            Some(to) => self.connect(from, to),
+            Some(to) if self.greet(from, to) => self.connect(from, to),
+            Some(_) if self.wants(from, host) => self.dial_later(from, host),
+            Some(_) => {}
             None if self.wants(from, host) => {
                 sometimes!(
                     DialOfPaused,

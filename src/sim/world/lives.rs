@@ -153,6 +153,7 @@ impl<M: Machine> World<M> {
         };
         let device = mount.device.clone().expect("it was read");
         let sleeper = mount.sleeper.take();
+        mount.is_damaged = false;
         let storage = Storage::on(
             device,
             identity,
@@ -164,17 +165,24 @@ impl<M: Machine> World<M> {
         self.remains.comes_back(id);
         let pid = self.add_process(host, id, boot, start, storage);
         self.check_memory(pid);
-        self.processes[pid].former = sleeper.map(|(former, _)| former);
+        let Some((former, _)) = sleeper else { return };
+        self.processes[pid].former = Some(former);
         for actor in &mut self.actors {
-            if actor.pinned.is_some() && actor.pinned == self.processes[pid].former {
+            if actor.pinned == Some(former) {
                 actor.pinned = Some(pid);
             }
+        }
+        if let Some(place) = self.core.iter_mut().find(|core| **core == former) {
+            *place = pid;
         }
     }
 
     /// Whoever comes back remembers what it must; and what it remembers is durable, or it could forget
     /// it in its next life.
     fn check_memory(&mut self, pid: Pid) {
+        if self.is_given_up(pid) {
+            return;
+        }
         let process = &self.processes[pid];
         let id = process.id;
         let checkpoint = process.machine.as_ref().and_then(M::checkpoint);
@@ -327,7 +335,7 @@ impl<M: Machine> World<M> {
     }
 
     /// Where somebody new writes.
-    fn new_storage(&mut self, host: HostId, id: NodeId) -> Storage<Outgoing> {
+    pub(super) fn new_storage(&mut self, host: HostId, id: NodeId) -> Storage<Outgoing> {
         let Manner::Syncs(usual) = self.params.disk else {
             return Storage::in_memory();
         };
@@ -351,7 +359,7 @@ impl<M: Machine> World<M> {
         Storage::on(device, identity, None, self.params.log_bytes, self.now)
     }
 
-    fn add_process(
+    pub(super) fn add_process(
         &mut self,
         host: HostId,
         id: NodeId,
@@ -381,7 +389,7 @@ impl<M: Machine> World<M> {
 
     /// The name under which the choices of the next process on a host are drawn: it does not depend
     /// on who lived and died elsewhere.
-    fn name_next(&self, host: HostId) -> u64 {
+    pub(super) fn name_next(&self, host: HostId) -> u64 {
         let lives = self.processes.iter().filter(|one| one.host == host).count();
         (host as u64) << 16 | lives as u64
     }
@@ -464,8 +472,13 @@ impl<M: Machine> World<M> {
         let back_us = self.processes[pid].back_after_failure_us;
         self.crash(pid, Fate::Written);
         device.mend();
-        let (at, host) = (self.now + micros(back_us), self.processes[pid].host);
-        self.queue.push(at, Happening::Start { host });
+        let host = self.processes[pid].host;
+        if self.core.contains(&pid) {
+            self.boot(host);
+        } else {
+            let at = self.now + micros(back_us);
+            self.queue.push(at, Happening::Start { host });
+        }
         true
     }
 
@@ -513,7 +526,7 @@ impl<M: Machine> World<M> {
     /// is behind may need one that others have left.
     pub fn member_sets(&self) -> Vec<Vec<NodeId>> {
         let mut sets: Vec<Vec<NodeId>> = Vec::new();
-        for pid in self.alive() {
+        for pid in self.alive().filter(|pid| !self.is_given_up(*pid)) {
             let known = self.processes[pid].machine.as_ref().map(M::member_sets);
             for set in known.into_iter().flatten() {
                 if !sets.contains(&set) {
@@ -530,7 +543,8 @@ impl<M: Machine> World<M> {
         let sleepers = self
             .mounts
             .iter()
-            .filter_map(|mount| mount.sleeper.as_ref());
+            .filter_map(|mount| mount.sleeper.as_ref())
+            .filter(|_| self.lineage.is_none());
         for set in sleepers.flat_map(|(_, sets)| sets) {
             if !sets.contains(set) {
                 sets.push(set.clone());

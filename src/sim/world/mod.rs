@@ -2,6 +2,7 @@
 
 mod happening;
 mod healing;
+mod lineages;
 mod links;
 mod lives;
 mod sessions;
@@ -33,7 +34,7 @@ use super::queue::Queue;
 use super::setup::Setup;
 use super::trace::Trace;
 use crate::core::env::Time;
-use crate::core::id::NodeId;
+use crate::core::id::{Lineage, NodeId};
 use crate::core::instrument::sometimes;
 use crate::core::protocol::client::Response;
 
@@ -98,6 +99,8 @@ pub struct World<M: Machine> {
     /// Clients that do not reach some host, until some time.
     client_cuts: Vec<(usize, HostId, Time)>,
     shared: M::Shared,
+    /// The cluster that operators have made of an earlier one, if they have.
+    lineage: Option<Lineage>,
     listening: Vec<Option<Pid>>,
     /// The disk of each host.
     pub(super) mounts: Vec<Mount>,
@@ -181,6 +184,7 @@ impl<M: Machine> World<M> {
             doors: Vec::new(),
             client_cuts: Vec::new(),
             shared,
+            lineage: None,
             listening: Vec::new(),
             mounts: Vec::new(),
             is_ebbing: false,

@@ -115,11 +115,18 @@ impl<M: Machine> World<M> {
             if durable > RecordId(0) {
                 self.tell(Place::Node(pid), || Happened::Durable { upto: durable });
             }
+            let is_judged = !self.is_given_up(pid);
             self.check(|observer| {
+                if !is_judged {
+                    return Ok(());
+                }
                 let mut records = records.into_iter();
                 records.try_for_each(|(at, record)| observer.recorded(id, at, record))?;
                 observer.durable(id, durable)
             });
+        }
+        if self.is_given_up(pid) {
+            return;
         }
         let process = &self.processes[pid];
         let Some(machine) = &process.machine else {
@@ -170,6 +177,7 @@ impl<M: Machine> World<M> {
             Effect::Finish(session) => self.deliver_answer(pid, session, None, leaves),
             Effect::Locate(peer, addr) => self.locate(pid, peer, addr.as_deref()),
             Effect::Notice(notice) => self.tell(Place::Node(pid), || Happened::Noticed(&notice)),
+            Effect::Halt(Halt::Recovered { state }) => self.recover(pid, state),
             Effect::Halt(reason) => {
                 let id = self.processes[pid].id;
                 self.tell(Place::Node(pid), || Happened::Halted(&reason));
@@ -313,7 +321,9 @@ impl<M: Machine> World<M> {
         if upto > before {
             self.trace.add(self.now, pid, Kind::Synced, upto.0);
             self.tell(Place::Node(pid), || Happened::Durable { upto });
-            self.check(|observer| observer.durable(id, upto));
+            if !self.is_given_up(pid) {
+                self.check(|observer| observer.durable(id, upto));
+            }
         }
         for mut outgoing in released {
             if outgoing.to.contains(&id) {

@@ -12,13 +12,15 @@
 mod members;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use doozer::client::Condition;
 use doozer::core::id::Rev;
-use members::{Member, Place, client, cluster, cluster_at, free_port, refused, spawn};
+use members::{Member, PATIENCE, Place, client, cluster, cluster_at, free_port, refused, spawn};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -151,19 +153,18 @@ async fn a_log_is_replaced_by_a_snapshot_and_a_lone_member_comes_back() {
     let mut members = vec![Member::start(&place, &addr, &["--data-log", "32K"], "").await];
     let folder = Path::new(&members[0].dir).join(&members[0].id);
     let mut acknowledged = BTreeMap::new();
-    // As often as it takes until there is a snapshot, and once more with that.
-    let mut has_snapshot = false;
-    for round in 0..20 {
-        let is_last = has_snapshot;
+    let load = Load::start(&members, 0);
+    let begin = Instant::now();
+    while folder.join("log-0000000000000001").exists() {
+        assert!(begin.elapsed() < PATIENCE, "no snapshot has replaced it");
+        sleep(LOAD / 4).await;
+    }
+    load.stop(&mut acknowledged).await;
+    assert!(!folder.join("snapshot-0000000000000001").exists());
+    for round in 1..3 {
         acknowledged.extend(strike(&mut members, &[0], round).await);
         check(&members, &acknowledged).await;
-        has_snapshot = !folder.join("log-0000000000000001").exists();
-        if is_last {
-            break;
-        }
     }
-    assert!(has_snapshot, "{} writes", acknowledged.len());
-    assert!(!folder.join("snapshot-0000000000000001").exists());
 }
 
 #[tokio::test]
@@ -267,9 +268,12 @@ impl Small {
         mounted.then_some(small)
     }
 
-    fn grow(&self) {
-        let at = self.0.to_str().expect("a name of ours");
-        assert!(self.run(&["mount", "-o", "remount,size=256m", at]));
+    /// Takes all the room that is left, and gives it back when the file is removed.
+    fn fill(&self) -> PathBuf {
+        let ballast = self.0.join("ballast.tmp");
+        let mut file = File::create(&ballast).expect("a file can be made");
+        while file.write_all(&[1; 4096]).is_ok() {}
+        ballast
     }
 
     fn run(&self, command: &[&str]) -> bool {
@@ -289,7 +293,7 @@ impl Drop for Small {
     }
 }
 
-/// Room on the small file system: for a few thousand writes.
+/// Room on the small file system: for a member with a short log, and a few thousand writes.
 const SMALL: &str = "1m";
 
 #[tokio::test]
@@ -307,6 +311,7 @@ async fn a_member_whose_disk_is_full_stops_at_once_and_the_others_go_on() {
     let try_namespace = ["-rm", "mount", "-t", "tmpfs", "tmpfs", &dir];
     let before = match small {
         Some(_) => "",
+        // There, only what is written can fill it.
         None => match Command::new("unshare").args(try_namespace).status() {
             Ok(status) if status.success() => &inside,
             _ => return println!("SKIPPED: this machine lets nobody mount a small file system"),
@@ -315,6 +320,8 @@ async fn a_member_whose_disk_is_full_stops_at_once_and_the_others_go_on() {
     let mut members = cluster_at(&place, port, &["--data-log", "128K"], before).await;
     let mut acknowledged = BTreeMap::new();
     let load = Load::start(&members, 0);
+    sleep(LOAD / 4).await;
+    let ballast = small.as_ref().map(Small::fill);
     let mut last = members.pop().expect("there are three");
     assert_eq!(last.code().await, Some(3));
     let stopped = Instant::now();
@@ -329,8 +336,8 @@ async fn a_member_whose_disk_is_full_stops_at_once_and_the_others_go_on() {
     load.stop(&mut acknowledged).await;
     check(&members, &acknowledged).await;
 
-    if let Some(small) = &small {
-        small.grow();
+    if let Some(ballast) = ballast {
+        std::fs::remove_file(ballast).expect("it is there");
         last.again();
         last.says(" ready: ").await;
         check(&[last], &acknowledged).await;

@@ -49,8 +49,12 @@ impl Consensus {
 
     /// A member gives up slots of its own.
     pub fn on_lane(&mut self, from: NodeId, lane: Lane) {
+        if from == self.me {
+            self.on_reserved(lane.base);
+            return;
+        }
         let is_sound = lane.base <= lane.next && lane.used.len() <= self.window.len();
-        if from == self.me || !is_sound || !self.is_voter(from) {
+        if !is_sound || !self.is_voter(from) {
             return;
         }
         let (base, next) = (lane.base, lane.next);
@@ -85,7 +89,11 @@ impl Consensus {
     fn is_given_up(&self, slot: Slot) -> bool {
         let owner = self.epochs.at(slot).owner(slot);
         if owner == self.me {
-            return slot >= self.fence && slot < self.next && !self.own.contains_key(&slot);
+            let end = match planted!(GivesUpUnreserved) {
+                true => self.next,
+                false => self.next.min(self.secured),
+            };
+            return slot >= self.fence && slot < end && !self.own.contains_key(&slot);
         }
         self.lanes
             .get(&owner)

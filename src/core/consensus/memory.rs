@@ -62,6 +62,7 @@ impl Consensus {
             }
         }
         self.fence = self.fence.max(self.reserved);
+        self.secured = self.reserved;
         self.next = self.next.max(self.fence);
     }
 

@@ -82,9 +82,12 @@ pub struct Consensus {
     given_up: Option<(Slot, Slot)>,
     /// Nothing below is spoken of or used: an earlier life of this identity may have used it.
     fence: Slot,
-    /// No entry of this owner exists in any slot from here on (I3), durably.
+    /// No entry of this owner exists in any slot from here on (I3), once the record is durable.
     reserved: Slot,
     reserved_at: Option<RecordId>,
+    /// The same, durably: own slots from here on may be given up in words only, as a later life may
+    /// know nothing of it.
+    secured: Slot,
     /// Entries of this owner that are not applied.
     own: BTreeMap<Slot, Own>,
     /// The owner that commands are forwarded to, and since when it has brought nothing about.
@@ -149,6 +152,7 @@ impl Consensus {
             fence,
             reserved: fence,
             reserved_at: None,
+            secured: fence,
             own: BTreeMap::new(),
             forwarded: None,
             failed: None,
@@ -274,6 +278,7 @@ impl Consensus {
     pub fn flush(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {
         self.repeat_forward(now, peers);
         self.propose(now, peers, env);
+        self.reserve(env);
         self.send_votes(env);
         self.ask_readers(now, env);
         self.feed_followers(env);

@@ -10,7 +10,7 @@ use crate::core::id::NodeId;
 use crate::core::instrument::{planted, sometimes};
 use crate::core::log::{Entry, Op, Run, Seq};
 use crate::core::membership::Peers;
-use crate::core::protocol::peer::Message;
+use crate::core::protocol::peer::{Accepted, Message};
 
 /// Batches of one owner that are on their way at a time. With fewer, a slow vote holds everything
 /// up; with more, batches get smaller and each costs as much as a large one.
@@ -99,15 +99,37 @@ impl Consensus {
         (Some(lane), self.reserved_at)
     }
 
-    /// Makes sure that everything below `next` is reserved (I3).
-    fn reserve(&mut self, env: &mut impl Env) {
-        if self.next > self.reserved {
-            let alpha = self.window.last().0 - self.window.applied().0;
-            self.reserved = self.next.plus(alpha.min(RESERVE_BLOCK_MAX));
-            self.reserved_at = Some(env.record(Record::Reserved {
-                below: self.reserved,
-            }));
+    /// Makes sure that everything below `next` is reserved (I3). An empty statement comes back from
+    /// there once that is durable.
+    pub(super) fn reserve(&mut self, env: &mut impl Env) {
+        if self.next <= self.reserved {
+            return;
         }
+        let alpha = self.window.last().0 - self.window.applied().0;
+        self.reserved = self.next.plus(alpha.min(RESERVE_BLOCK_MAX));
+        self.reserved_at = Some(env.record(Record::Reserved {
+            below: self.reserved,
+        }));
+        let lane = Lane {
+            base: self.reserved,
+            next: self.reserved,
+            used: Vec::new(),
+        };
+        let accepted = Accepted {
+            votes: Vec::new(),
+            lane: Some(lane),
+            applied: self.applied(),
+        };
+        env.send(&[self.me], Message::Accepted(accepted), self.reserved_at);
+    }
+
+    /// Everything below `reserved` is reserved durably. Own slots there that this owner had given up
+    /// before are decided by that.
+    pub(super) fn on_reserved(&mut self, reserved: Slot) {
+        let before = self.secured;
+        self.secured = before.max(reserved);
+        sometimes!(GivenUpBeforeReserved, self.next > before);
+        self.settle(before, self.next.min(self.secured));
     }
 
     /// Brings waiting commands into own slots, or hands them to somebody who has slots; then gives

@@ -256,6 +256,8 @@ mutants! {
         TailTrusted,
         /// Who comes back forgets which own slots it may have used.
         ReservationForgotten,
+        /// Own slots that are given up are decided before their reservation is durable.
+        GivesUpUnreserved,
         /// Who comes back forgets which rounds it has used.
         RoundForgotten,
         /// Who comes back forgets what it has promised and not accepted.

@@ -117,6 +117,8 @@ probes! {
     RevocationRejected,
     /// Slots that were given up are told without a vote, as they are applied already.
     SkipsToldAlone,
+    /// An owner gave slots up whose reservation was not durable yet.
+    GivenUpBeforeReserved,
     /// Nothing was heard of an owner since its slots were taken over before.
     UnheardTwice,
     /// Somebody who knows the outcome is asked for it, and no slot is taken over.

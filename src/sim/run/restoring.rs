@@ -62,6 +62,7 @@ pub fn restoring(seed: u64) -> Result<Restored, Violation> {
     let storm = micros(run.world.params.storm.as_micros() as u64);
     run.advance(storm)?;
     let in_storm = run.is_restored(&restorers);
+    run.bring_back()?;
     let core = run.choose_core();
     let mut restored = Restored {
         excused: core.is_none(),

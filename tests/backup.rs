@@ -733,7 +733,7 @@ async fn a_journal_waits_for_a_cluster_that_stands_still() {
     let rev = client.set("/a", "2", Condition::ALWAYS).await.unwrap();
     following.reach(rev).await;
     let pid = Pid::from_child(&following.child);
-    kill_process(pid, Signal::INT).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
     following.ends().await;
     assert!(read_journal(Path::new(&dir), None).unwrap().contents.rev >= rev);
 }

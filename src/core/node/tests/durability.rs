@@ -1,7 +1,8 @@
 //! What an acceptor says leaves only when it is durable (I4).
 
 use super::*;
-use crate::core::consensus::Ballot;
+use crate::core::consensus::{Ballot, Slot};
+use crate::core::log::Entry;
 
 fn votes_or_promises(world: &World, n: u8) -> usize {
     let sent = world.sent.iter().flatten();
@@ -66,4 +67,34 @@ fn a_promise_waits_for_its_record_however_often_it_is_asked_for() {
     assert_eq!(votes_or_promises(&world, 2), 0);
     let promises = |sent: &&(NodeId, NodeId, Message)| matches!(sent.2, Message::Promise { .. });
     assert_eq!(world.held_back.iter().filter(promises).count(), 3);
+}
+
+#[test]
+fn own_slots_that_are_promised_away_are_not_given_up_before_that_is_reserved() {
+    let mut world = World::cluster(3, 3);
+    let me = id(2);
+    // Far ahead: nothing so late is reserved yet.
+    let state = world.nodes[&me].state().expect("it serves");
+    let epoch = state.epochs().latest().clone();
+    let last = state.applied().plus(state.alpha());
+    let ahead = (0..3).map(|back| Slot(last.0 - back));
+    let slot = ahead
+        .into_iter()
+        .find(|slot| epoch.owner(*slot) == me)
+        .expect("each owns one of three");
+    world.stall_disk(2);
+    let ballot = Ballot {
+        round: 3,
+        member: id(3),
+    };
+    let slots = vec![slot];
+    world.tell(3, 2, Message::Prepare { ballot, slots });
+    world.settle();
+    assert_eq!(world.nodes[&me].outcome(slot), None);
+    world.busy_disks.clear();
+    for sent in std::mem::take(&mut world.held_back) {
+        world.deliver(sent);
+    }
+    world.settle();
+    assert_eq!(world.nodes[&me].outcome(slot), Some(Entry::Skip));
 }

@@ -50,6 +50,12 @@ fn the_page_may_run_its_own_scripts_and_talk_to_its_cluster_and_no_more() {
     ] {
         assert_eq!(header(&page.head, name), value);
     }
+    let dir = first.get("/ctl/node/");
+    assert_eq!(dir.status, 307, "{}", dir.text());
+    assert_eq!(header(&dir.head, "location"), "/#?filter=/ctl/node/**");
+    for wrong in ["/ctl/node", "/api/v1/none", "//", "/a//", "/%3Cb%3E/"] {
+        assert_eq!(first.get(wrong).status, 404, "{wrong}");
+    }
     // Everything that it names is there, with the type that browsers insist on.
     for part in page
         .text()

@@ -5,9 +5,9 @@ use std::sync::{Arc, Weak};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, delete, get, put};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
@@ -104,9 +104,16 @@ async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, json)], OPENAPI).into_response()
 }
 
-async fn nothing() -> Failure {
+/// Where nothing is. The original has a page for each directory, whose address ends in a slash: such
+/// addresses lead to the page here, which shows that directory.
+async fn nothing(method: Method, uri: Uri) -> Response {
+    if let Some(place) = page::place_of(uri.path())
+        && method == Method::GET
+    {
+        return Redirect::temporary(&place).into_response();
+    }
     let message = "there is nothing at this path; docs/http.md tells what there is";
-    Failure::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
+    Failure::new(StatusCode::NOT_FOUND, "NOT_FOUND", message).into_response()
 }
 
 async fn not_so() -> Failure {

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::access::Caller;
 use super::routes::App;
 use crate::client;
+use crate::core::store::Path;
 use crate::status::Status;
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -76,6 +77,13 @@ pub(super) fn routes() -> Router<Arc<App>> {
         );
     }
     router
+}
+
+/// Where the page shows the directory of this address, if it is one: `/a/b/`.
+pub(super) fn place_of(address: &str) -> Option<String> {
+    let dir = address.strip_suffix('/').filter(|dir| *dir != "/")?;
+    Path::parse(dir.as_bytes()).ok()?;
+    Some(format!("/#?filter={dir}/**"))
 }
 
 /// Remembers where the web views of the cluster are.

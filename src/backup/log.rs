@@ -39,6 +39,9 @@ pub struct Batch {
     pub changes: Vec<Change>,
 }
 
+/// What the line of a batch begins with. No text of JSON has these characters inside.
+const BATCH_BEGIN: &[u8] = b"{\"time\":";
+
 /// A log, as far as it is whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
@@ -99,7 +102,7 @@ pub fn read_log(bytes: &[u8], may_be_torn: bool) -> Result<Log, Damage> {
                 log.end = (bytes.len() - lines.left()) as u64;
             }
             Err(error) if error.kind == DamageKind::Sum || error.kind == DamageKind::CutOff => {
-                let is_last = !goes_on(&mut lines);
+                let is_last = !swallows(text, number) && !goes_on(&mut lines);
                 return if may_be_torn && is_last {
                     Ok(log)
                 } else {
@@ -110,6 +113,15 @@ pub fn read_log(bytes: &[u8], may_be_torn: bool) -> Result<Log, Damage> {
         }
     }
     Ok(log)
+}
+
+/// Whether the end of a broken line of this number is the next line, whole: damage may have made
+/// something else of what ended the first.
+fn swallows(text: &[u8], number: u64) -> bool {
+    let starts = text.windows(BATCH_BEGIN.len()).enumerate().skip(1);
+    starts
+        .filter(|(_, begin)| *begin == BATCH_BEGIN)
+        .any(|(at, _)| line::read::<Batch>(&text[at..], number + 1).is_ok())
 }
 
 /// Whether there is a whole line behind a broken one. Damage may have made an end of a line, or

@@ -209,6 +209,15 @@ proptest! {
     }
 
     #[test]
+    fn a_line_whose_end_is_damaged_hides_no_whole_one(events in events(913), bit in 0..8_u8) {
+        let (mut bytes, ends) = log(&events, 1);
+        let Some([before, _]) = ends.last_chunk() else { return Ok(()) };
+        bytes[before - 1] ^= 1_u8 << bit;
+        let damage = changes(&bytes, true).expect_err("it is not what was written");
+        prop_assert_eq!(damage.line, ends.len() as u64 - 1);
+    }
+
+    #[test]
     fn a_plan_has_every_file_once_in_steps_that_servers_take(contents in contents()) {
         let order = Order {
             id: 7,

@@ -256,6 +256,14 @@ async fn a_damaged_directory_is_refused_and_its_process_repaired() {
     let addrs: Vec<String> = members.iter().map(|member| member.addr.clone()).collect();
     let mut last = members.pop().expect("there are three");
     let dir = last.dir.clone();
+    // Until its first snapshot is durable it has told nothing, and whoever starts it joins anew.
+    let identity = Path::new(&dir).join("identity");
+    let is_whole = || fs::read_to_string(&identity).is_ok_and(|text| text.contains("whole"));
+    let begin = Instant::now();
+    while !is_whole() {
+        assert!(begin.elapsed() < PATIENCE, "it stays unfinished");
+        sleep(Duration::from_millis(10)).await;
+    }
     last.kill();
     let said = refused(&["repair", &dir]);
     assert!(said.contains("nothing is wrong"), "{said}");
@@ -279,7 +287,6 @@ async fn a_damaged_directory_is_refused_and_its_process_repaired() {
         said.contains("log-0000000000000001, offset 0: the file is missing"),
         "{said}"
     );
-    let identity = Path::new(&dir).join("identity");
     let text = fs::read_to_string(&identity).expect("it is there");
     fs::remove_file(&identity).expect("it is there");
     for arguments in [&["--data-dir", &dir][..], &["init", &dir]] {

@@ -28,6 +28,9 @@ struct Log {
     pending: Vec<u8>,
     /// The last record that was.
     written: u64,
+    /// How many bytes of `pending` were there at the end of a group of inputs, and the last record
+    /// then. What came since may build on a state from elsewhere, for which no log has begun.
+    whole: (usize, u64),
     /// How often the node had got its state from elsewhere when the log began.
     installs: u64,
     /// Bytes since the last snapshot began.
@@ -58,6 +61,7 @@ impl<T> Journal<T> {
         let log = Log {
             pending: Vec::new(),
             written: 0,
+            whole: (0, 0),
             installs: 0,
             bytes: tail.map_or(0, |tail| tail.log_bytes),
             bytes_max,
@@ -139,6 +143,7 @@ impl<T> Journal<T> {
             // All of it is in the checkpoint, and does not follow from what was written before.
             log.pending.clear();
             log.written = upto;
+            log.whole = (0, upto);
             log.snapshots += 1;
             log.bytes = 0;
             return vec![Order::Begin { checkpoint, upto }];
@@ -155,14 +160,17 @@ impl<T> Journal<T> {
             log.bytes = 0;
             orders.push(Order::Compact(Box::new(checkpoint)));
         }
+        log.whole = (log.pending.len(), upto);
         orders
     }
 
-    /// What is left to be written when a process ends. Nothing waits for it, but whoever comes back
-    /// is further on with it.
+    /// What is left to be written when a process ends, within a group of inputs or after it. Nothing
+    /// waits for it, but whoever comes back is further on with it.
     pub fn last_order(&mut self) -> Option<Order> {
-        let upto = self.appended;
-        self.log.as_mut().and_then(|log| log.rest(upto))
+        let log = self.log.as_mut()?;
+        let (bytes, upto) = log.whole;
+        log.pending.truncate(bytes);
+        log.rest(upto)
     }
 
     /// Takes note of what has become durable.
@@ -195,6 +203,24 @@ mod tests {
     use super::*;
 
     const RECORD: Record = Record::Round { round: 1 };
+
+    #[test]
+    fn a_process_that_ends_leaves_what_was_there_at_the_end_of_a_group() {
+        let mut journal: Journal<()> = Journal::on_disk(None, 1 << 20);
+        journal.append(&RECORD);
+        assert_eq!(journal.orders(0, || None).len(), 0, "nothing waits for it");
+        // Another state came from elsewhere, and this builds on it.
+        journal.append(&RECORD);
+        let mut records = Vec::new();
+        put_record(&RECORD, &mut records);
+        match journal.last_order() {
+            Some(Order::Write {
+                records: left,
+                upto,
+            }) => assert_eq!((left, upto), (records, 1)),
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn what_waits_for_a_record_leaves_when_that_is_durable() {

@@ -211,7 +211,9 @@ impl Consensus {
             _ => members,
         };
         let jitter = env.random() % (base.as_micros() as u64 / 4).max(1);
-        base + base / 2 * rank as u32 + Duration::from_micros(jitter)
+        // The next one needs to have heard of the first one's attempt.
+        let step = base.max(self.far(peers).min(SUSPICION_CEILING)) / 2;
+        base + step * rank as u32 + Duration::from_micros(jitter)
     }
 
     fn revoke(&mut self, now: Time, peers: &Peers, env: &mut impl Env) {

@@ -253,7 +253,7 @@ probes! {
     BehindAndSilent,
     /// A round trip takes longer than any owner is waited for.
     RoundTripAboveCeiling,
-    /// The silence of a far owner makes up for a part of the time that it is waited for.
+    /// The silence of a far owner makes up for the time that it would be waited for.
     SilenceCounts,
     /// A round trip is measured that nobody believes.
     RoundTripClamped,

@@ -100,20 +100,18 @@ impl Peer {
             .map(|(mean, deviation)| mean + deviation * 4)
     }
 
-    /// How long to wait for it when it holds up the log. Whoever was silent before has had that time:
-    /// each slot of the dead would cost it again otherwise.
+    /// How long to wait for it when it holds up the log. Whoever was silent before, for longer than its
+    /// distance explains, has had that time: each slot of the dead would cost it again otherwise.
     pub fn suspicion(&self, now: Time) -> Duration {
         if !self.linked {
             return SUSPICION_UNLINKED;
         }
-        let long = self.long_round_trip().unwrap_or_default();
-        let whole = (long * SUSPICION).clamp(SUSPICION_FLOOR, SUSPICION_CEILING);
-        if !self.is_silent(now) {
-            return whole;
+        let span = self.long_round_trip().unwrap_or_default() * SUSPICION;
+        if self.is_silent(now) && self.silence(now) >= span {
+            sometimes!(SilenceCounts, span > SUSPICION_CEILING);
+            return SUSPICION_UNLINKED;
         }
-        sometimes!(SilenceCounts, whole > self.silence(now));
-        let rest = whole.saturating_sub(self.silence(now));
-        rest.max(SUSPICION_UNLINKED)
+        span.clamp(SUSPICION_FLOOR, SUSPICION_CEILING)
     }
 
     /// How long nothing was heard of it.
@@ -271,10 +269,9 @@ mod tests {
         assert_eq!(suspicion(&peers, Time(1)), Some(SUSPICION_CEILING));
         let after = |span: Duration| Time(1) + span;
         let silent = BEAT * (BEATS_MISSED + 1);
-        let rest = SUSPICION_CEILING - silent;
-        assert_eq!(suspicion(&peers, after(silent)), Some(rest));
-        let long = SUSPICION_CEILING * 2;
-        assert_eq!(suspicion(&peers, after(long)), Some(SUSPICION_UNLINKED));
+        assert_eq!(suspicion(&peers, after(silent)), Some(SUSPICION_CEILING));
+        let far = Duration::from_secs(30) * SUSPICION * 2;
+        assert_eq!(suspicion(&peers, after(far)), Some(SUSPICION_UNLINKED));
         peers.link(id, false, Time(2));
         assert!(peers.is_silent(id, Time(2)));
         assert_eq!(suspicion(&peers, Time(1)), Some(SUSPICION_UNLINKED));

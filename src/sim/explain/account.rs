@@ -38,6 +38,8 @@ pub struct Account {
     /// The latest message about the slot that has reached each process.
     heard: BTreeMap<Pid, Heard>,
     by_id: BTreeMap<NodeId, Pid>,
+    /// The id of each process. Several have had one after the other, where they have disks.
+    ids: BTreeMap<Pid, NodeId>,
     names: Vec<u64>,
 }
 
@@ -166,6 +168,7 @@ impl Account {
             violation: None,
             heard: BTreeMap::new(),
             by_id: BTreeMap::new(),
+            ids: BTreeMap::new(),
             names: Vec::new(),
         }
     }
@@ -187,6 +190,8 @@ impl Account {
         match (&told.what, told.place) {
             (Happened::Started { .. }, _) => {
                 self.by_id = told.cast.by_id.clone();
+                let ids = self.by_id.iter().map(|(id, pid)| (*pid, *id));
+                self.ids.extend(ids);
                 self.names = told.cast.names.to_vec();
             }
             (Happened::Configured(epoch), _) if epoch.start <= self.slot => {
@@ -226,7 +231,17 @@ impl Account {
         let says_so = text::lane_of(message).is_some_and(|lane| {
             lane.base <= slot && slot < lane.next && lane.used.binary_search(&slot).is_err()
         });
-        says_so && self.owner().and_then(|owner| self.cast().pid(owner)) == Some(by)
+        says_so && self.owner().is_some_and(|owner| self.is(by, owner))
+    }
+
+    /// Whether a process has this id.
+    pub(super) fn is(&self, pid: Pid, id: NodeId) -> bool {
+        self.ids.get(&pid) == Some(&id)
+    }
+
+    /// Whether a process is one of these members, and which, by its number among them.
+    pub(super) fn place(&self, pid: Pid, members: &[NodeId]) -> Option<usize> {
+        members.iter().position(|id| self.is(pid, *id))
     }
 
     fn attempt(&mut self, ballot: Ballot) -> &mut Attempt {
@@ -257,7 +272,7 @@ impl Account {
                 ballot,
                 entry,
             } if *slot == self.slot => {
-                if self.by_id.get(&ballot.member) == Some(&by) {
+                if self.is(by, ballot.member) {
                     self.proposed(at, *ballot, entry);
                 }
                 let votes = &mut self.attempt(*ballot).votes;

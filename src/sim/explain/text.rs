@@ -137,7 +137,7 @@ impl Account {
         let durable = show_durable(promise.made, promise.durable);
         write!(f, "  {by} promises at {}{durable}", promise.made)?;
         match &promise.reached {
-            _ if self.cast().pid(proposer) == Some(promise.by) => {
+            _ if self.is(promise.by, proposer) => {
                 writeln!(f, ", to itself: {}", show(&promise.before))
             }
             Some((at, told)) => writeln!(f, "; that arrives at {at}: {}", show(told)),

@@ -3,6 +3,8 @@
 //! The rules are stated here once more, by themselves: a majority of the members, the owner's
 //! ballot 0, promises of a majority and the highest entry among them, lane statements of the owner.
 
+use std::collections::BTreeSet;
+
 use super::account::{Account, Attempt, Moment};
 use crate::core::consensus::Ballot;
 use crate::core::id::NodeId;
@@ -95,13 +97,18 @@ impl Account {
 
     fn chosen(&self, epoch: &Epoch, ballot: Ballot, attempt: &Attempt) -> Option<Decision> {
         let (_, entry) = attempt.proposed.as_ref()?;
-        let cast = self.cast();
-        let is_member = |pid: Pid| epoch.members.iter().any(|id| cast.pid(*id) == Some(pid));
-        let votes = attempt.votes.iter().filter(|vote| is_member(vote.by));
-        let mut votes: Vec<(Moment, Pid)> = votes
+        let mut votes: Vec<(Moment, Pid)> = attempt
+            .votes
+            .iter()
             .filter_map(|vote| Some((vote.durable?, vote.by)))
             .collect();
         votes.sort_unstable();
+        // A member that comes back and says it again counts once.
+        let mut voters = BTreeSet::new();
+        votes.retain(|(_, pid)| {
+            let place = self.place(*pid, &epoch.members);
+            place.is_some_and(|place| voters.insert(place))
+        });
         let needed = majority(epoch.members.len());
         let (at, _) = votes.get(needed - 1)?;
         let by = votes[..needed].iter().map(|(_, pid)| *pid).collect();
@@ -120,9 +127,8 @@ impl Account {
         if own.is_some_and(|attempt| attempt.proposed.is_some()) {
             return None;
         }
-        let owner = self.cast().pid(owner)?;
         let said = self.given_up.map(|(at, _)| at);
-        let first = self.learned.first().filter(|one| one.by == owner);
+        let first = self.learned.first().filter(|one| self.is(one.by, owner));
         let knew = first.and_then(|one| match &one.knew {
             Some((at, Entry::Skip, _)) => Some(*at),
             Some(_) => None,
@@ -171,15 +177,16 @@ impl Account {
         ballot: Ballot,
         at: Moment,
     ) -> Vec<(Pid, Option<(Ballot, Entry)>)> {
-        let cast = self.cast();
-        let proposer = cast.pid(ballot.member);
-        let is_member = |pid: Pid| epoch.members.iter().any(|id| cast.pid(*id) == Some(pid));
         let promises = self.attempts[&ballot].promises.iter();
-        let had = promises.filter(|promise| is_member(promise.by));
-        had.filter_map(|promise| match &promise.reached {
-            _ if Some(promise.by) == proposer => Some((promise.by, promise.before.clone())),
+        let had = promises.filter_map(|promise| match &promise.reached {
+            _ if self.is(promise.by, ballot.member) => Some((promise.by, promise.before.clone())),
             Some((reached, told)) if *reached <= at => Some((promise.by, told.clone())),
             _ => None,
+        });
+        let mut members = BTreeSet::new();
+        had.filter(|(by, _)| {
+            let place = self.place(*by, &epoch.members);
+            place.is_some_and(|place| members.insert(place))
         })
         .collect()
     }

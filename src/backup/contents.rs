@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::base64;
 use crate::client::{self, Event};
 use crate::core::id::Rev;
 use crate::core::store::Path;
@@ -67,7 +68,7 @@ impl Content {
             },
             Err(_) => Content {
                 value: None,
-                value_base64: Some(base64::encode(bytes)),
+                value_base64: Some(BASE64_STANDARD.encode(bytes)),
             },
         }
     }
@@ -76,9 +77,9 @@ impl Content {
     pub fn bytes(self) -> Result<Bytes, &'static str> {
         match (self.value, self.value_base64) {
             (Some(text), None) => Ok(text.into()),
-            (None, Some(text)) => match base64::decode(&text) {
-                Some(bytes) => Ok(bytes.into()),
-                None => Err("the value is no base 64"),
+            (None, Some(text)) => match BASE64_STANDARD.decode(text) {
+                Ok(bytes) => Ok(bytes.into()),
+                Err(_) => Err("the value is no base 64"),
             },
             _ => Err("one value is needed"),
         }

@@ -9,7 +9,6 @@
 //!
 //! All but the last are pure functions of bytes.
 
-pub mod base64;
 mod contents;
 mod directory;
 mod dump;

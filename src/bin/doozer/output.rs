@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use doozer::backup::base64;
 use doozer::client::{Change, Event};
 use serde::Serialize;
 
@@ -51,7 +52,7 @@ impl<'a> Object<'a> {
                 ..self
             },
             Err(_) => Object {
-                value_base64: Some(base64::encode(value)),
+                value_base64: Some(BASE64_STANDARD.encode(value)),
                 ..self
             },
         }

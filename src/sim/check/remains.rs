@@ -19,15 +19,16 @@ pub struct Remains {
     files: BTreeMap<NodeId, BTreeSet<String>>,
     /// Whose address was there and is not any more.
     gone: BTreeSet<NodeId>,
-    /// Who has come back with its memory, and may register anew.
-    back: BTreeSet<NodeId>,
+    /// How often a process has come back with its memory and not registered anew since. What a life
+    /// sent to register may be decided in the next one, which registers too.
+    back: BTreeMap<NodeId, u32>,
 }
 
 impl Remains {
     /// A process has come back as who it was. If it was put out meanwhile, it is there once more when
     /// it has registered again.
     pub fn comes_back(&mut self, id: NodeId) {
-        self.back.insert(id);
+        *self.back.entry(id).or_default() += 1;
     }
 
     /// Takes in what has happened since the last time: whole commands.
@@ -49,7 +50,9 @@ impl Remains {
             match event.flags {
                 FLAG_SET => {
                     files.insert(name.to_owned());
-                    if name == "addr" && self.back.remove(&id) {
+                    let back = self.back.get_mut(&id).filter(|times| **times > 0);
+                    if let Some(times) = back.filter(|_| name == "addr") {
+                        *times -= 1;
                         self.gone.remove(&id);
                     }
                 }
@@ -109,6 +112,17 @@ mod tests {
         remains.comes_back(id);
         assert_eq!(remains.note(&both), Ok(()));
         assert_eq!(remains.note(&gone), Ok(()));
+        assert!(remains.note(&both).is_err());
+
+        // The registration of a life that has ended comes late, and the next life's after it.
+        let mut remains = Remains::default();
+        assert_eq!(remains.note(&both), Ok(()));
+        remains.comes_back(id);
+        remains.comes_back(id);
+        for _ in 0..2 {
+            assert_eq!(remains.note(&both), Ok(()));
+            assert_eq!(remains.note(&gone), Ok(()));
+        }
         assert!(remains.note(&both).is_err());
     }
 }

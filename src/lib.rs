@@ -32,6 +32,8 @@ pub mod core;
     reason = "serves real sockets from a thread of its own"
 )]
 pub mod http;
+#[allow(clippy::disallowed_types, reason = "locks files")]
+mod lock;
 #[allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,

@@ -255,6 +255,58 @@ async fn a_member_that_cannot_write_stops_and_the_others_go_on() {
     check(&members, &acknowledged).await;
 }
 
+/// Starts a member whose disk fails from the n-th call of this kind on, and what comes after it as
+/// usual. The tracer is a process beside it, which ends with it.
+async fn stops_when_the_disk_fails(call: &str, nth: u32) {
+    let place = Place::new();
+    let inject = format!("-e trace={call} -e inject={call}:error=EIO:when={nth}+");
+    let traced = format!("exec strace -D -f -qq -o /dev/null {inject} \"$0\" \"$@\";");
+    let mut members = cluster(&place, &[], &traced).await;
+    let mut acknowledged = BTreeMap::new();
+    let load = Load::start(&members, 0);
+    let mut last = members.pop().expect("there are three");
+    assert_eq!(last.code().await, Some(3));
+    let log = last.log();
+    assert!(log.contains("cannot write to the data directory"), "{log}");
+    assert!(log.contains("Input/output error"), "{log}");
+    let client = client(&[&members[0].addr, &members[1].addr]).await;
+    let set = client.set("/after", "x", Condition::MISSING).await;
+    set.expect("a majority is there");
+    sleep(LOAD).await;
+    load.stop(&mut acknowledged).await;
+    check(&members, &acknowledged).await;
+
+    // What it had told anybody is on the disk, though the disk failed.
+    last.again();
+    last.says(" ready: ").await;
+    check(&[last], &acknowledged).await;
+}
+
+/// Whether this machine lets a test make the calls of a process fail.
+fn can_trace() -> bool {
+    let traced = ["-D", "-f", "-qq", "-o", "/dev/null", "true"];
+    let run = Command::new("strace").args(traced).status();
+    let can = run.is_ok_and(|status| status.success());
+    if !can {
+        println!("SKIPPED: there is no strace, or it may not trace");
+    }
+    can
+}
+
+#[tokio::test]
+async fn a_member_whose_sync_fails_stops_at_once_and_the_others_go_on() {
+    if can_trace() {
+        stops_when_the_disk_fails("fdatasync", 300).await;
+    }
+}
+
+#[tokio::test]
+async fn a_member_whose_write_fails_stops_at_once_and_the_others_go_on() {
+    if can_trace() {
+        stops_when_the_disk_fails("pwrite64", 300).await;
+    }
+}
+
 /// A file system of its own, which is gone with the test.
 struct Small(PathBuf);
 

@@ -15,14 +15,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
-use rustix::fs::{FlockOperation, flock};
-
 use super::contents::{Change, Contents};
 use super::dump::{Origin, encode_dump, read_dump};
 use super::line::{self, Damage};
 use super::log::{Batch, Log, LogHead, read_log};
 use crate::client::Event;
 use crate::core::id::Rev;
+use crate::lock;
 
 /// Bytes of log, at least, before a new base is made; a log is never cut before it is as large as its
 /// base. The directory holds at most two bases, the logs of both, and one that is being written.
@@ -156,7 +155,11 @@ impl Journal {
         log_bytes_min: u64,
     ) -> Result<(Journal, Option<Outlook>), JournalError> {
         fs::create_dir_all(path).map_err(at(path))?;
-        let lock = take_lock(path)?;
+        let file = path.join(LOCK);
+        let lock = lock::take(&file).map_err(at(&file))?;
+        let lock = lock.ok_or_else(|| JournalError::Locked {
+            path: path.to_owned(),
+        })?;
         let mut journal = Journal {
             path: path.to_owned(),
             _lock: lock,
@@ -497,23 +500,6 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
         File::open(path.parent().expect("it is in a directory"))?.sync_all()
     };
     write().map_err(at(path))
-}
-
-fn take_lock(path: &Path) -> Result<File, JournalError> {
-    let file = path.join(LOCK);
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&file)
-        .map_err(at(&file))?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(io::Error::from) {
-        Ok(()) => Ok(lock),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(JournalError::Locked {
-            path: path.to_owned(),
-        }),
-        Err(error) => Err(at(&file)(error)),
-    }
 }
 
 fn name(kind: &str, number: u64) -> String {

@@ -1,13 +1,12 @@
 //! Following every revision of one cluster, and of no other.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
+use super::ahead::Ahead;
 use super::attempt::{Losses, refused};
 use super::call::Client;
-use super::connection::{Connection, Lost, Pending};
+use super::connection::{Connection, Lost};
 use super::error::Error;
 use super::types::{Event, signed};
 use super::verbs::{plain, report_in, sound, status_request};
@@ -27,7 +26,7 @@ pub struct Follower {
     from: Rev,
     connection: Option<Connection>,
     /// WAITs for the revisions from `from` on.
-    window: VecDeque<Pending>,
+    window: Ahead,
     losses: Losses,
 }
 
@@ -39,7 +38,7 @@ impl Client {
             lineage: lineage.to_owned(),
             from: from.max(Rev(1)),
             connection: None,
-            window: VecDeque::new(),
+            window: Ahead::default(),
             losses: self.losses(),
         }
     }
@@ -55,10 +54,10 @@ impl Follower {
     pub async fn next(&mut self) -> Result<Event, Error> {
         loop {
             let begin = Instant::now();
-            let request = self.request(self.from);
+            let request = request(self.from);
             match self.answer().await? {
                 Ok(response) => {
-                    self.window.pop_front();
+                    self.window.advance();
                     let event = match refused(&request, response) {
                         Err(Error::Refused(refusal)) if refusal.code == ErrorCode::TooLate => {
                             self.window.clear();
@@ -108,19 +107,9 @@ impl Follower {
                 }
             }
         };
-        while self.window.len() < WINDOW {
-            let rev = Rev(self.from.0 + self.window.len() as u64);
-            match connection.start(self.request(rev)).await {
-                Ok(pending) => self.window.push_back(pending),
-                // The answers before it may still be there.
-                Err(_) if !self.window.is_empty() => break,
-                Err(lost) => return Ok(Err(lost)),
-            }
-        }
-        match self.window.front_mut() {
-            Some(first) => Ok(first.answer().await),
-            None => Ok(Err(Lost::Unsent)),
-        }
+        let from = self.from.0;
+        let request = |ahead| request(Rev(from + ahead as u64));
+        Ok(self.window.first(&connection, WINDOW, request).await)
     }
 
     /// Makes sure that a server belongs to the cluster. A server stays what it is as long as its
@@ -152,12 +141,12 @@ impl Follower {
             }),
         }
     }
+}
 
-    fn request(&self, rev: Rev) -> Request {
-        Request {
-            path: Some(Bytes::from_static(b"/**")),
-            rev: Some(signed(rev)),
-            ..plain(Verb::Wait)
-        }
+fn request(rev: Rev) -> Request {
+    Request {
+        path: Some(Bytes::from_static(b"/**")),
+        rev: Some(signed(rev)),
+        ..plain(Verb::Wait)
     }
 }

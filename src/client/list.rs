@@ -1,12 +1,11 @@
 //! Lists: many requests for one entry each, sent ahead of the answers.
 
-use std::collections::VecDeque;
-
 use tokio::time::Instant;
 
+use super::ahead::Ahead;
 use super::attempt::{Losses, before, refused};
 use super::call::Client;
-use super::connection::{Connection, Lost, Pending};
+use super::connection::{Connection, Lost};
 use super::error::{Error, describe};
 use super::types::{Entry, text};
 use super::verbs::{entry, in_range, sound};
@@ -34,7 +33,7 @@ struct Listing {
     offset: u32,
     connection: Option<Connection>,
     /// Requests for the entries from `offset` on.
-    window: VecDeque<Pending>,
+    window: Ahead,
     losses: Losses,
     rev: Rev,
 }
@@ -70,7 +69,7 @@ impl Client {
             path: path.to_owned(),
             offset: 0,
             connection: None,
-            window: VecDeque::new(),
+            window: Ahead::default(),
             losses: self.losses(),
             rev,
         })
@@ -149,7 +148,7 @@ impl Listing {
             };
             match answer {
                 Ok(response) => {
-                    self.window.pop_front();
+                    self.window.advance();
                     let request = self.request(self.offset);
                     self.offset = self.offset.saturating_add(1);
                     return refused(&request, response);
@@ -175,20 +174,19 @@ impl Listing {
             }
         };
         let width = (self.offset as usize * 2).clamp(WINDOW_REQUESTS_MIN, WINDOW_REQUESTS_MAX);
-        while self.window.len() < width {
-            let ahead = u32::try_from(self.window.len()).unwrap_or(u32::MAX);
-            let request = self.request(self.offset.saturating_add(ahead));
-            match connection.start(request).await {
-                Ok(pending) => self.window.push_back(pending),
-                // The answers before it may still be there.
-                Err(_) if !self.window.is_empty() => break,
-                Err(lost) => return Ok(Err(lost)),
-            }
-        }
-        match self.window.front_mut() {
-            Some(first) => Ok(first.answer().await),
-            None => Ok(Err(Lost::Unsent)),
-        }
+        let Listing {
+            client,
+            verb,
+            path,
+            offset,
+            window,
+            ..
+        } = self;
+        let request = |ahead| {
+            let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
+            client.nth(*verb, path, offset.saturating_add(ahead))
+        };
+        Ok(window.first(&connection, width, request).await)
     }
 
     fn request(&self, offset: u32) -> Request {

@@ -23,6 +23,7 @@
 //! * A write that a standby refuses goes to the members, whose addresses the cluster knows.
 //! * A [`Watch`] goes on at the revision where it was: no change is lost or told twice.
 
+mod ahead;
 mod attempt;
 mod backup;
 mod book;

@@ -94,9 +94,7 @@ pub(super) async fn history(
     caller: Caller,
 ) -> Result<Response, Failure> {
     app.access.check_reads(caller)?;
-    let measures = app.desk.measure().await;
-    let measures = measures.ok_or_else(|| Failure::unavailable("the node does not answer"))?;
-    let report = measures.inside.report;
+    let report = app.measures().await?.inside.report;
     let now = now();
     let mut times: Vec<Note> = app.past.lock().kept.iter().copied().collect();
     // What came since the last note came before now.

@@ -19,6 +19,7 @@ use super::feed::Feed;
 use super::past::Past;
 use super::tally::Tally;
 use super::{files, health, list, metrics, page, past, watch};
+use crate::runtime::Measures;
 
 /// What [`table`] has, in OpenAPI 3.1.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -59,6 +60,16 @@ impl App {
             value_bytes_max,
             names,
         }
+    }
+
+    /// How the process is.
+    ///
+    /// # Errors
+    ///
+    /// When its node does not say so in time.
+    pub(super) async fn measures(&self) -> Result<Measures, Failure> {
+        let measures = self.desk.measure().await;
+        measures.ok_or_else(|| Failure::unavailable("the node does not answer"))
     }
 }
 

@@ -33,8 +33,7 @@ pub(super) async fn metrics(
     caller: Caller,
 ) -> Result<Response, Failure> {
     app.access.check_reads(caller)?;
-    let measures = app.desk.measure().await;
-    let measures = measures.ok_or_else(|| Failure::unavailable("the node does not answer"))?;
+    let measures = app.measures().await?;
     let text = text_of(measures, app.tally.counts());
     let text = text.map_err(|error| Failure::unavailable(error.to_string()))?;
     let kind = HeaderValue::from_static(CONTENT_TYPE);

@@ -5,13 +5,12 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
-
 use super::error::DataError;
 use super::files::Files;
 use crate::core::durable::{self, DiskError, IDENTITY, Identity, LOCK, Recovered, Unusable};
 use crate::core::id::NodeId;
 use crate::core::store::HistoryLimits;
+use crate::lock;
 
 /// What names of directories begin with that hold what a repair has set aside.
 const ASIDE: &str = "damaged-";
@@ -43,19 +42,9 @@ impl Directory {
     pub fn open(path: &Path) -> Result<Directory, DataError> {
         fs::create_dir_all(path).map_err(at(path))?;
         let file = path.join(LOCK);
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&file)
-            .map_err(at(&file))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
-            match io::Error::from(errno) {
-                error if error.kind() == io::ErrorKind::WouldBlock => DataError::Locked {
-                    path: path.to_owned(),
-                },
-                source => DataError::Io { path: file, source },
-            }
+        let lock = lock::take(&file).map_err(at(&file))?;
+        let lock = lock.ok_or_else(|| DataError::Locked {
+            path: path.to_owned(),
         })?;
         Ok(Directory {
             path: path.to_owned(),

@@ -7,6 +7,8 @@
     reason = "starts real processes, reads files, waits"
 )]
 
+#[path = "backup/damage.rs"]
+mod damage;
 #[path = "backup/following.rs"]
 mod following;
 #[path = "backup/place.rs"]

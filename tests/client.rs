@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use doozer::client::{Change, Client, Condition, Entry, Error, File, Options, Stat};
 use doozer::core::id::Rev;
-use doozer::core::protocol::client::{ErrorCode, Verb};
+use doozer::core::protocol::client::{ErrorCode, Restoration, Verb};
 use fake::{Cluster, Mood, Server};
 
 async fn to(servers: &[&Server]) -> Client {
@@ -168,6 +168,20 @@ async fn a_write_that_was_sent_and_not_answered_is_not_repeated() {
         client.connected_to().await.unwrap().as_str(),
         server.addr.to_string()
     );
+}
+
+#[tokio::test]
+async fn a_write_whose_outcome_the_server_does_not_know_is_unknown_and_not_repeated() {
+    let cluster = Cluster::new();
+    let server = Server::start(&cluster, Mood::Behind);
+    let client = to(&[&server]).await;
+    let error = client.set("/a", "1", Condition::ALWAYS).await.unwrap_err();
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+    assert_eq!(cluster.seen(Verb::Set).len(), 1);
+    // Who may do it again is told the same.
+    let step = Restoration::default();
+    let error = client.restore(step).await.unwrap_err();
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use super::call::{Client, PAUSE_MAX, PAUSE_MIN};
 use super::connection::{Connection, Lost};
 use super::error::{Error, Refusal, describe};
 use super::uri::Address;
-use crate::core::protocol::client::{ErrorCode, Request, Response, Verb};
+use crate::core::protocol::client::{ErrorCode, Request, Response, Verb, detail};
 
 /// One request on its way from server to server.
 pub(super) struct Attempts<'a> {
@@ -76,6 +76,13 @@ impl<'a> Attempts<'a> {
             match answer {
                 Ok(response) if response.error() == Some(ErrorCode::Readonly) && self.writes => {
                     self.ask_members(&connection).await;
+                }
+                Ok(response)
+                    if self.writes
+                        && response.err_detail.as_deref() == Some(detail::OUTCOME_UNKNOWN) =>
+                {
+                    let reason = "it was behind when the write was decided, and does not know how";
+                    return Err(self.unknown(&connection, reason.to_owned()));
                 }
                 Ok(response) => return refused(self.request, response),
                 Err(Lost::Sent(reason)) if self.writes => {

@@ -82,7 +82,8 @@ pub enum Error {
         /// The lineage of the server.
         found: String,
     },
-    /// A write was sent and not answered: it may have happened or not.
+    /// A write was sent and not answered, or the server does not know either: it may have happened or
+    /// not.
     #[error(
         "outcome unknown: {what} was sent to {addr}, but {reason}; it may have happened, so look \
          before you repeat it"

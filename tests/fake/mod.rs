@@ -10,7 +10,8 @@ use std::thread;
 
 use bytes::BytesMut;
 use doozer::core::protocol::client::{
-    ErrorCode, FLAG_DEL, FLAG_SET, REV_DIR, Request, Response, Verb, decode_frame, encode_frame,
+    ErrorCode, FLAG_DEL, FLAG_SET, REV_DIR, Request, Response, Verb, decode_frame, detail,
+    encode_frame,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,6 +32,8 @@ pub enum Mood {
     DropsAt(usize),
     /// It wants this secret.
     Secret(&'static str),
+    /// It does what a write wants, and does not know what came of it.
+    Behind,
 }
 
 struct Change {
@@ -206,6 +209,12 @@ async fn serve(stream: TcpStream, cluster: Arc<Cluster>, mood: Mood) {
                 }
                 Mood::Standby if matches!(verb, Verb::Set | Verb::Del | Verb::Nop) => {
                     let _ = answers.send(Response::refuse(request.tag, ErrorCode::Readonly));
+                    continue;
+                }
+                Mood::Behind if verb.is_write() => {
+                    answer(&cluster, &request, verb);
+                    let text = detail::OUTCOME_UNKNOWN;
+                    let _ = answers.send(Response::refuse_with(request.tag, text));
                     continue;
                 }
                 Mood::Secret(secret) if verb == Verb::Access => {

@@ -376,6 +376,25 @@ async fn lists_are_complete_and_in_order_across_broken_connections() {
 }
 
 #[tokio::test]
+async fn lists_are_complete_where_the_server_takes_few_requests_at_a_time() {
+    let cluster = Cluster::new();
+    for n in 100..300 {
+        cluster.put(&format!("/d/{n}"), "x");
+    }
+    for most in [1, 2, 20] {
+        let server = Server::start(&cluster, Mood::Takes(most));
+        let client = to(&[&server]).await;
+        let mut names = client.names("/d").await.unwrap();
+        let mut found = Vec::new();
+        while let Some(name) = names.next().await.unwrap() {
+            found.push(name);
+        }
+        let expected: Vec<String> = (100..300).map(|n| n.to_string()).collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[tokio::test]
 async fn many_requests_share_a_connection() {
     let cluster = Cluster::new();
     let server = Server::start(&cluster, Mood::Member);

@@ -295,6 +295,25 @@ async fn a_journal_that_nobody_listens_to_goes_on_saving() {
     }
 }
 
+#[tokio::test]
+async fn a_journal_goes_on_where_a_connection_may_have_few_requests_open() {
+    let place = Place::new();
+    let dir = place.file("journal");
+    let (server, client) = cluster(&["-max-requests", "20"]).await;
+    let mut following = Following::start(&server.addr, &dir);
+    following.reach(Rev(1)).await;
+    for round in 0..3 {
+        for n in 0..100 {
+            let value = (100 * round + n).to_string();
+            client.set("/a", value, Condition::ALWAYS).await.unwrap();
+        }
+        let rev = client.rev().await.unwrap();
+        following.reach(rev).await;
+    }
+    let first = following.said().matches("following").count();
+    assert_eq!(first, 1, "{}", following.said());
+}
+
 /// Events that set one file, from a revision on.
 fn events(from: Rev, count: u64, bytes: usize) -> Vec<Event> {
     let revs = from.0 + 1..=from.0 + count;

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use doozer::core::protocol::client::{
@@ -34,6 +36,8 @@ pub enum Mood {
     Secret(&'static str),
     /// It does what a write wants, and does not know what came of it.
     Behind,
+    /// It takes so many requests of a connection at a time, and refuses more.
+    Takes(usize),
 }
 
 struct Change {
@@ -191,6 +195,7 @@ async fn serve(stream: TcpStream, cluster: Arc<Cluster>, mood: Mood) {
     let mut count = 0;
     let mut waits = tokio::task::JoinSet::new();
     let mut may = !matches!(mood, Mood::Secret(_));
+    let open = Arc::new(AtomicUsize::new(0));
     while reader
         .read_buf(&mut buffer)
         .await
@@ -215,6 +220,22 @@ async fn serve(stream: TcpStream, cluster: Arc<Cluster>, mood: Mood) {
                     answer(&cluster, &request, verb);
                     let text = detail::OUTCOME_UNKNOWN;
                     let _ = answers.send(Response::refuse_with(request.tag, text));
+                    continue;
+                }
+                Mood::Takes(most) if open.load(Ordering::SeqCst) >= *most => {
+                    let text = format!("{}: {most} is the limit", detail::CONNECTION_FULL);
+                    let _ = answers.send(Response::refuse_with(request.tag, text));
+                    continue;
+                }
+                Mood::Takes(_) if verb != Verb::Wait => {
+                    // It takes its time.
+                    let (cluster, answers, open) = (cluster.clone(), answers.clone(), open.clone());
+                    open.fetch_add(1, Ordering::SeqCst);
+                    waits.spawn(async move {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                        open.fetch_sub(1, Ordering::SeqCst);
+                        let _ = answers.send(answer(&cluster, &request, verb));
+                    });
                     continue;
                 }
                 Mood::Secret(secret) if verb == Verb::Access => {

@@ -245,6 +245,29 @@ fn many_watchers_get_every_event_in_order() {
 }
 
 #[test]
+fn watchers_get_every_event_where_a_connection_may_have_few_requests_open() {
+    let node = Node::start(1, free_port(), &["-max-requests", "20"], &[]);
+    let first = node.put("/n/first", "x");
+    let mut live = node.watch(&format!("pattern=/n/*&from={first}"), &[]);
+    assert_eq!(live.next()["text"], "x");
+    let writes = 100;
+    for round in 0..3 {
+        for n in 0..writes {
+            node.put("/n/x", &format!("{round}.{n}"));
+        }
+        for n in 0..writes {
+            assert_eq!(live.next()["text"], format!("{round}.{n}"));
+        }
+        let mut past = node.watch(&format!("pattern=/n/x&from={first}"), &[]);
+        for round in 0..=round {
+            for n in 0..writes {
+                assert_eq!(past.next()["text"], format!("{round}.{n}"));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_secret_is_needed_where_one_is_set_and_the_read_only_one_never_writes() {
     let secrets = [("DOOZER_RWSECRET", "rw"), ("DOOZER_ROSECRET", "ro")];
     let node = Node::start(1, free_port(), &[], &secrets);

@@ -17,7 +17,6 @@ use tokio::time::timeout;
 use tracing::info;
 
 use super::access::{Caller, Purpose};
-use super::ahead::Ahead;
 use super::event::{Group, Told};
 use super::extract::Params;
 use super::failure::Failure;
@@ -181,12 +180,16 @@ impl Watching {
     /// Asks the node itself for what was before a revision.
     async fn catch_up(&mut self, client: &Client, end: Rev) -> Result<(), End> {
         let last = Rev(end.0 - 1);
-        let mut events = Ahead::new(client.clone(), self.next, last, PAST_MAX);
+        let caller = self.caller;
+        let failed = |error| Failure::of(error, caller);
+        let report = client.report().await.map_err(failed)?;
+        let events = client.follow(&report.lineage, self.next);
+        let mut events = events.ahead(PAST_MAX, last);
         let mut waiting = Vec::new();
-        while let Some(event) = events.next().await {
-            let event = event.map_err(|error| Failure::of(error, self.caller))?;
+        while events.from() <= last {
+            let event = events.next().await.map_err(failed)?;
             waiting.push(Told::of(&event));
-            if events.is_there() && waiting.len() < PAST_MAX {
+            if events.from() <= last && events.is_there() && waiting.len() < PAST_MAX {
                 continue;
             }
             while let Some(first) = waiting.first() {

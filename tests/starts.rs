@@ -15,8 +15,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use doozer::client::Condition;
-use members::{Member, PATIENCE, Place, client, cluster, free_port, refused, spawn};
+use doozer::client::{Address, Condition, Uri, status};
+use members::{Member, PATIENCE, Place, client, cluster, cluster_at, free_port, refused, spawn};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use tokio::time::sleep;
 
@@ -385,4 +385,43 @@ async fn a_copy_of_just_before_the_last_start_is_not_let_in() {
 #[tokio::test]
 async fn an_old_copy_is_not_let_in_by_those_who_have_been_started_since() {
     put_back(3, true).await;
+}
+
+/// Whether the process there says that a member may put commands into the log.
+async fn is_owner(at: &Member, id: &str) -> bool {
+    let addr: Address = at.addr.parse().expect("a well-formed address");
+    let status = status(&Uri::of(vec![addr]), None)
+        .await
+        .expect("it answers");
+    status.processes.iter().any(|one| one.id == id && one.owner)
+}
+
+#[tokio::test]
+async fn a_member_is_found_at_another_address_though_it_owns_nothing() {
+    let place = Place::new();
+    let port = free_port();
+    let mut members = cluster_at(&place, port, &["-c", "moving"], "").await;
+    let mut last = members.pop().expect("there are three");
+    last.stop();
+    let begin = Instant::now();
+    // What it could say of itself until then, it would say in slots of its own.
+    while is_owner(&members[0], &last.id).await {
+        assert!(begin.elapsed() < PATIENCE, "it still owns slots");
+        sleep(Duration::from_millis(100)).await;
+    }
+
+    let moved = format!("127.0.0.4:{port}");
+    let arguments = ["--data-dir", &last.dir, "-l", &moved, "--moved"];
+    last.child = spawn(&arguments, "", &last.log);
+    last.says(" ready: ").await;
+    let at_moved = client(&[&moved]).await;
+    let set = at_moved.set("/through", "the moved one", Condition::MISSING);
+    set.await.expect("it takes part");
+    let at_first = client(&[&members[0].addr]).await;
+    let file = at_first.get(&format!("/ctl/node/{}/addr", last.id)).await;
+    let file = file.expect("it answers").expect("it is there");
+    assert_eq!(&file.value[..], moved.as_bytes());
+    let slot = at_first.get("/ctl/cal/2").await;
+    let slot = slot.expect("it answers").expect("it is there");
+    assert_eq!(&slot.value[..], last.id.as_bytes());
 }

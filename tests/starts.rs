@@ -16,6 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use doozer::client::{Address, Condition, Uri, status};
+use doozer::core::id::NodeId;
 use members::{Member, PATIENCE, Place, client, cluster, cluster_at, free_port, refused, spawn};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use tokio::time::sleep;
@@ -316,6 +317,40 @@ async fn a_damaged_directory_is_refused_and_its_process_repaired() {
     let slot = at.get("/ctl/cal/2").await.expect("it answers");
     let slot = slot.expect("it is there");
     assert_eq!(&slot.value[..], repaired.id.as_bytes());
+}
+
+#[test]
+fn a_directory_that_was_repaired_before_can_be_repaired_without_its_identity() {
+    let place = Place::new();
+    let addr = format!("127.0.0.1:{}", free_port());
+    let (dir, log) = (place.dir(&addr), place.dir("log"));
+    let root = Path::new(&dir);
+    // What the repair has left, and what its process has written since.
+    let id = NodeId([7; 10]).to_string();
+    for folder in ["damaged-1", &id] {
+        fs::create_dir_all(root.join(folder)).expect("it can be made");
+    }
+    for arguments in [&["--data-dir", &dir][..], &["init", &dir, "-l", &addr]] {
+        let said = refused(arguments);
+        assert!(
+            said.contains("identity, offset 0: the file is missing"),
+            "{said}"
+        );
+        assert!(said.contains(&format!("doozerd repair {dir}")), "{said}");
+    }
+    let said = refused(&["repair", &dir]);
+    assert!(said.contains("its identity is lost as well"), "{said}");
+    let repair = ["repair", &dir, "127.0.0.1:1", "-l", &addr, "-c", "local"];
+    let mut child = spawn(&repair, "", Path::new(&log));
+    let begin = Instant::now();
+    while !root.join("identity").exists() {
+        assert!(begin.elapsed() < PATIENCE, "it is not repaired");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().expect("it lives");
+    child.wait().expect("it ends");
+    assert!(root.join("damaged-1").is_dir());
+    assert!(root.join("damaged-2").join(&id).is_dir() && !root.join(&id).exists());
 }
 
 /// Copies a directory with all that is in it.

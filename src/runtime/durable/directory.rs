@@ -129,20 +129,30 @@ impl Directory {
     }
 }
 
-/// Who a directory belongs to. The identity is written before anything else of a process is.
+/// Who a directory belongs to. The identity is written before anything else of a process is, so
+/// where there is something of one, and be it what a repair has set aside, the identity is lost.
 fn inspect(path: &Path) -> Result<Option<Identity>, DataError> {
     let inside = durable::Directory::on(Files::new(path));
-    let known = inside.identity().map_err(|error| explain(path, error))?;
-    if known.is_none() {
-        for entry in fs::read_dir(path).map_err(at(path))? {
-            if is_of_process(&entry.map_err(at(path))?.file_name()) {
-                return Err(DataError::Anonymous {
-                    path: path.to_owned(),
-                });
-            }
+    match inside.identity() {
+        Ok(None) | Err(Unusable::NotOurs) if holds_process(path).map_err(at(path))? => {
+            Err(DataError::Anonymous {
+                path: path.to_owned(),
+            })
+        }
+        known => known.map_err(|error| explain(path, error)),
+    }
+}
+
+/// Whether there are files of a process, in their place or set aside.
+fn holds_process(path: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        let is_aside = name.to_str().is_some_and(|name| name.starts_with(ASIDE));
+        if is_aside || is_of_process(&name) {
+            return Ok(true);
         }
     }
-    Ok(known)
+    Ok(false)
 }
 
 /// Whether a directory of this name holds the files of a process.

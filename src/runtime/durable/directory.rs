@@ -40,7 +40,7 @@ impl Directory {
     ///
     /// When it cannot be made, or another process has it.
     pub fn open(path: &Path) -> Result<Directory, DataError> {
-        fs::create_dir_all(path).map_err(at(path))?;
+        make(path).map_err(at(path))?;
         let file = path.join(LOCK);
         let lock = lock::take(&file).map_err(at(&file))?;
         let lock = lock.ok_or_else(|| DataError::Locked {
@@ -105,8 +105,9 @@ impl Directory {
         let aside = aside.expect("not all numbers are taken");
         let set_aside = || {
             fs::create_dir(&aside)?;
-            match fs::copy(self.path.join(IDENTITY), aside.join(IDENTITY)) {
-                Ok(_) => {}
+            let copy = aside.join(IDENTITY);
+            match fs::copy(self.path.join(IDENTITY), &copy) {
+                Ok(_) => File::open(&copy)?.sync_all()?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -127,6 +128,25 @@ impl Directory {
     pub(super) fn inside(&self) -> &durable::Directory<Files> {
         &self.inside
     }
+}
+
+/// Makes a directory, and those above it that are missing. Each name is made durable: all that is
+/// durable below would be gone with it.
+fn make(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = match path.parent() {
+        Some(above) if above != Path::new("") => above,
+        _ => Path::new("."),
+    };
+    make(above)?;
+    match fs::create_dir(path) {
+        // Somebody else was faster.
+        Err(_) if path.is_dir() => {}
+        made => made?,
+    }
+    File::open(above)?.sync_all()
 }
 
 /// Who a directory belongs to. The identity is written before anything else of a process is, so

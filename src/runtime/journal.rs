@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::durable::{Data, Writer};
+use super::durable::{Data, Ending, Writer};
 use super::pace::Meter;
 use crate::core::durable::{Checkpoint, Journal, Record};
 use crate::core::env::{DiskPace, RecordId};
@@ -88,15 +88,13 @@ impl<T> WrittenJournal<T> {
         };
         changed.expect("the writer lives as long as the journal, or says why not");
     }
-}
 
-impl<T> Drop for WrittenJournal<T> {
-    fn drop(&mut self) {
-        if let Some(writer) = &self.writer
-            && !std::thread::panicking()
-            && let Some(order) = self.journal.last_order()
-        {
+    /// Has written what nothing waits for, and nothing more. Gives what ends with that.
+    pub(super) fn end(mut self) -> Option<Ending> {
+        let writer = self.writer.take()?;
+        if let Some(order) = self.journal.last_order() {
             writer.order(order);
         }
+        Some(writer.end())
     }
 }

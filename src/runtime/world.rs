@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::driver::Machine;
-use super::durable::Data;
+use super::durable::{Data, Ending};
 use super::journal::WrittenJournal;
 use super::link::{Link, Links};
 use super::net::Net;
@@ -116,6 +116,11 @@ impl<N: Net> World<N> {
     /// Waits until more has become durable.
     pub(super) async fn news(&mut self) {
         self.journal.news().await;
+    }
+
+    /// Has written what is left. Gives what ends with that, if anything is kept on disk.
+    pub(super) fn end(self) -> Option<Ending> {
+        self.journal.end()
     }
 
     /// Sends what no longer has to wait for a record.

@@ -204,7 +204,8 @@ impl<N: Net, M: Machine> Driver<N, M> {
         }
         for curious in self.shared.curious.take() {
             let disk = self.world.disk_pace();
-            if let Some(inside) = self.machine.inside(self.world.now(), disk) {
+            if let Some(mut inside) = self.machine.inside(self.world.now(), disk) {
+                self.world.load(|gauge| inside.load.push(gauge));
                 // Who has gone does not want to know.
                 let _ = curious.send(inside);
             }

@@ -6,6 +6,7 @@ use super::durable::{Data, Ending, Writer};
 use super::pace::Meter;
 use crate::core::durable::{Checkpoint, Journal, Record};
 use crate::core::env::{DiskPace, RecordId};
+use crate::core::limits::Gauge;
 
 /// The records of a process, and what waits for them.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ impl<T> WrittenJournal<T> {
     ///
     /// # Errors
     ///
-    /// What went wrong: nothing more will be durable.
+    /// What went wrong: nothing more will be durable, or not soon enough.
     pub(super) fn look(&mut self) -> Result<(), String> {
         let Some(writer) = &mut self.writer else {
             return Ok(());
@@ -68,10 +69,12 @@ impl<T> WrittenJournal<T> {
         let progress = writer.progress().borrow_and_update();
         self.journal.note(&progress);
         self.meter.note(&progress, Instant::now());
-        match &progress.failure {
-            None => Ok(()),
-            Some(failure) => Err(failure.clone()),
-        }
+        self.journal.trouble(&progress).map_or(Ok(()), Err)
+    }
+
+    /// Tells how much waits for the disk, if there is one.
+    pub(super) fn load(&self, tell: impl FnMut(Gauge)) {
+        self.journal.load(tell);
     }
 
     /// How the log on disk is doing, if there is one.

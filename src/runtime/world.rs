@@ -21,6 +21,7 @@ use super::shared::Shared;
 use crate::core::durable::Record;
 use crate::core::env::{DiskPace, Env, Halt, Notice, RecordId, Time};
 use crate::core::id::{NodeId, SessionId};
+use crate::core::limits::Gauge;
 use crate::core::protocol::client::Response;
 use crate::core::protocol::peer::{self, HEADER_BYTES, MESSAGE_BYTES_MAX, Message};
 
@@ -111,6 +112,11 @@ impl<N: Net> World<N> {
             Ok(()) => self.release(),
             Err(error) => self.halt(Halt::Disk { error }),
         }
+    }
+
+    /// Tells how much waits for the disk, if there is one.
+    pub(super) fn load(&self, tell: impl FnMut(Gauge)) {
+        self.journal.load(tell);
     }
 
     /// Waits until more has become durable.

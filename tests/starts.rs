@@ -460,3 +460,25 @@ async fn a_member_is_found_at_another_address_though_it_owns_nothing() {
     let slot = slot.expect("it answers").expect("it is there");
     assert_eq!(&slot.value[..], last.id.as_bytes());
 }
+
+#[tokio::test]
+async fn who_was_put_out_while_it_was_away_comes_back_with_its_id() {
+    let place = Place::new();
+    let mut members = cluster(&place, &["-timeout", "2"], "").await;
+    let mut last = members.pop().expect("there are three");
+    last.stop();
+    let at = client(&[&members[0].addr]).await;
+    let addr = format!("/ctl/node/{}/addr", last.id);
+    let begin = Instant::now();
+    while at.get(&addr).await.expect("it answers").is_some() {
+        assert!(begin.elapsed() < PATIENCE, "it is not put out");
+        sleep(Duration::from_millis(100)).await;
+    }
+    last.again();
+    last.says("member in /ctl/cal/2").await;
+    let back = client(&[&last.addr]).await;
+    assert_eq!(back.self_id().await.expect("it answers"), last.id);
+    let file = at.get(&addr).await.expect("it answers");
+    let file = file.expect("it has registered");
+    assert_eq!(&file.value[..], last.addr.as_bytes());
+}

@@ -20,7 +20,9 @@ use std::time::{Duration, Instant};
 
 use doozer::client::Condition;
 use doozer::core::id::Rev;
-use members::{Member, PATIENCE, Place, client, cluster, cluster_at, free_port, refused, spawn};
+use members::{
+    Member, PATIENCE, Place, can_trace, client, cluster, cluster_at, free_port, refused, spawn,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -280,17 +282,6 @@ async fn stops_when_the_disk_fails(call: &str, nth: u32) {
     last.again();
     last.says(" ready: ").await;
     check(&[last], &acknowledged).await;
-}
-
-/// Whether this machine lets a test make the calls of a process fail.
-fn can_trace() -> bool {
-    let traced = ["-D", "-f", "-qq", "-o", "/dev/null", "true"];
-    let run = Command::new("strace").args(traced).status();
-    let can = run.is_ok_and(|status| status.success());
-    if !can {
-        println!("SKIPPED: there is no strace, or it may not trace");
-    }
-    can
 }
 
 #[tokio::test]

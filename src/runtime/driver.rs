@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
-use super::durable::Data;
+use super::durable::{Data, Ending};
 use super::gauges::Inside;
 use super::net::Net;
 use super::shared::Shared;
@@ -94,6 +94,14 @@ pub(super) struct Driver<N, M> {
     clients: Vec<Input>,
 }
 
+/// How it came to an end that a node was driven.
+pub(super) struct Ended {
+    /// Whether that was as it should be.
+    pub(super) result: Result<(), Halt>,
+    /// What is still being written, if anything is kept on disk.
+    pub(super) writing: Option<Ending>,
+}
+
 impl<N: Net, M: Machine> Driver<N, M> {
     pub(super) fn new(
         shared: Rc<Shared>,
@@ -113,7 +121,17 @@ impl<N: Net, M: Machine> Driver<N, M> {
     }
 
     /// Runs until the process stops, or the node halts.
-    pub(super) async fn run(mut self) -> Result<(), Halt> {
+    pub(super) async fn run(mut self) -> Ended {
+        let result = self.drive().await;
+        if result.is_ok() {
+            // The process ends: to free a large tree file by file first would take seconds.
+            std::mem::forget(self.machine);
+        }
+        let writing = self.world.end();
+        Ended { result, writing }
+    }
+
+    async fn drive(&mut self) -> Result<(), Halt> {
         let mut alarm = std::pin::pin!(sleep_until(Instant::now()));
         loop {
             let is_quiet = self.turn();
@@ -121,7 +139,7 @@ impl<N: Net, M: Machine> Driver<N, M> {
                 None => {}
                 Some(Halt::Left) => {
                     info!("{}", Halt::Left);
-                    break;
+                    return Ok(());
                 }
                 Some(halt @ Halt::Recovered { .. }) => {
                     info!("{halt}");
@@ -145,15 +163,12 @@ impl<N: Net, M: Machine> Driver<N, M> {
             }
             tokio::select! {
                 biased; // the end first; then what is there, which looks at the clock as well
-                () = self.shared.stopping.reached() => break,
+                () = self.shared.stopping.reached() => return Ok(()),
                 () = self.shared.inbox.arrival() => {}
                 () = self.world.news() => {}
                 () = alarm.as_mut(), if timer.is_some() => {}
             }
         }
-        // The process ends: to free a large tree file by file first would take seconds.
-        std::mem::forget(self.machine);
-        Ok(())
     }
 
     /// Handles everything that is there, and tells whether nothing is left.
@@ -189,7 +204,8 @@ impl<N: Net, M: Machine> Driver<N, M> {
         }
         for curious in self.shared.curious.take() {
             let disk = self.world.disk_pace();
-            if let Some(inside) = self.machine.inside(self.world.now(), disk) {
+            if let Some(mut inside) = self.machine.inside(self.world.now(), disk) {
+                self.world.load(|gauge| inside.load.push(gauge));
                 // Who has gone does not want to know.
                 let _ = curious.send(inside);
             }

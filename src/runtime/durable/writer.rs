@@ -24,7 +24,7 @@ enum Errand {
     End,
 }
 
-/// Gives orders to the thread, and ends it when it is dropped: what was ordered is still written.
+/// Gives orders to the thread. Dropped, it waits until what was ordered is written.
 #[derive(Debug)]
 pub(in crate::runtime) struct Writer {
     errands: Sender<Errand>,
@@ -65,6 +65,15 @@ impl Writer {
         &mut self.progress
     }
 
+    /// Lets the thread end once it has written what was ordered. A snapshot that is not whole by
+    /// then is given up.
+    pub(in crate::runtime) fn end(mut self) -> Ending {
+        Ending {
+            progress: self.progress.clone(),
+            thread: self.thread.take().expect("it ends once"),
+        }
+    }
+
     fn send(&self, errand: Errand) {
         // A thread that has failed has said so.
         let _ = self.errands.send(errand);
@@ -79,6 +88,25 @@ impl Drop for Writer {
             && let Err(panic) = thread.join()
             && !std::thread::panicking()
         {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// The thread, which writes what is left. If this is dropped, it does so for as long as the process
+/// lives.
+#[derive(Debug)]
+pub(in crate::runtime) struct Ending {
+    progress: watch::Receiver<Progress>,
+    thread: JoinHandle<()>,
+}
+
+impl Ending {
+    /// Waits until the thread has ended, and lets others go on meanwhile.
+    pub(in crate::runtime) async fn ended(mut self) {
+        while self.progress.changed().await.is_ok() {}
+        // It has nothing left to do.
+        if let Err(panic) = self.thread.join() {
             std::panic::resume_unwind(panic);
         }
     }
@@ -129,7 +157,8 @@ impl Hand {
                     if Pen::<Files>::has_to_wait(&order) {
                         self.wait_for_snapshot();
                     }
-                    if let Some(sketch) = pen.obey(order)? {
+                    let is_ending = || self.is_ending.load(Ordering::Relaxed);
+                    if let Some(sketch) = pen.obey(order, is_ending)? {
                         self.write_meanwhile(sketch);
                     }
                 }

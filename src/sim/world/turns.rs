@@ -306,15 +306,15 @@ impl<M: Machine> World<M> {
     /// What waited for what has become durable leaves. Tells whether the process goes on.
     fn look_at_disk(&mut self, pid: Pid) -> bool {
         let process = &mut self.processes[pid];
-        if !std::mem::take(&mut process.has_news) {
-            return true;
-        }
-        let id = process.id;
-        if let Some(failure) = process.storage.failure() {
-            let error = failure.to_owned();
+        let has_news = std::mem::take(&mut process.has_news);
+        if let Some(error) = process.storage.trouble() {
             self.take_effect(pid, Effect::Halt(Halt::Disk { error }), self.now);
             return false;
         }
+        if !has_news {
+            return true;
+        }
+        let id = process.id;
         let before = process.storage.durable();
         let released = process.storage.look();
         let upto = process.storage.durable();

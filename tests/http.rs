@@ -222,6 +222,19 @@ fn watches_go_on_where_they_were_and_say_what_is_forgotten() {
 }
 
 #[test]
+fn who_watches_what_is_quiet_hears_how_far_it_is_although_others_write() {
+    let node = Node::alone();
+    let mut quiet = node.watch("pattern=/quiet", &[]);
+    let first = quiet.next_id();
+    let rev = node.put("/busy", "x");
+    // Every second from here on the node writes of itself.
+    let later = quiet.next_id();
+    assert!(first < rev && rev < later, "{first} {rev} {later}");
+    let mut back = node.watch("pattern=/quiet", &[&format!("Last-Event-ID: {later}")]);
+    assert_eq!(back.next_id(), later);
+}
+
+#[test]
 fn many_watchers_get_every_event_in_order() {
     let node = Node::alone();
     let mut watchers: Vec<Events> = (0..50)

@@ -46,6 +46,7 @@ const FILES: &[(&str, &str, &str)] = files![
     "diff.js": SCRIPT,
     "dom.js": SCRIPT,
     "file.js": SCRIPT,
+    "json.js": SCRIPT,
     "keys.js": SCRIPT,
     "live.js": SCRIPT,
     "login.js": SCRIPT,

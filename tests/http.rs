@@ -286,6 +286,12 @@ fn a_secret_is_needed_where_one_is_set_and_the_read_only_one_never_writes() {
         assert_eq!(code(method, file, &[&wrong]), 401);
         assert_eq!(code(method, file, &[&ro]), 403);
     }
+    // Nobody waits for a value that will not be written.
+    let long = "Content-Length: 1000000";
+    let begin = Instant::now();
+    assert_eq!(code("PUT", file, &[long]), 401);
+    assert_eq!(code("PUT", file, &[long, &ro]), 403);
+    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
     assert_eq!(node.ask("GET", file, &[&ro], b"").text(), "v");
     assert_eq!(code("DELETE", file, &[&rw]), 204);
     // What says nothing about the files is open.

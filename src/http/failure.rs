@@ -4,7 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::access::Caller;
+use super::access::{Caller, SECRET_NEEDED};
 use crate::client::{Error, Refusal, Stat};
 use crate::core::protocol::client::{ErrorCode, Verb};
 
@@ -70,8 +70,7 @@ impl Failure {
             ErrorCode::Noent | ErrorCode::Range => StatusCode::NOT_FOUND,
             ErrorCode::Readonly => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::Other if detail == "permission denied" => {
-                let message = "permission denied: give the secret as Authorization: Bearer SECRET";
-                return Failure::denied(caller, message);
+                return Failure::denied(caller, SECRET_NEEDED);
             }
             ErrorCode::Other => status_of_text(detail, refusal.verb),
             _ => StatusCode::BAD_REQUEST,

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use super::access::Access;
+use super::body::Bodies;
 use super::desk::Desk;
 use super::failure::Failure;
 use super::feed::Feed;
@@ -37,7 +38,7 @@ pub(super) struct App {
     pub(super) past: Past,
     /// Where the web views of the cluster were when that was last asked.
     pub(super) webs: std::sync::Mutex<Vec<String>>,
-    pub(super) value_bytes_max: usize,
+    pub(super) bodies: Bodies,
     names: Vec<String>,
 }
 
@@ -57,7 +58,7 @@ impl App {
             tally: Tally::default(),
             past: Past::default(),
             webs: std::sync::Mutex::default(),
-            value_bytes_max,
+            bodies: Bodies::new(value_bytes_max),
             names,
         }
     }

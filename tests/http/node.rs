@@ -78,7 +78,13 @@ impl Node {
         for line in headers {
             head.push_str(&format!("{line}\r\n"));
         }
-        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        if !headers
+            .iter()
+            .any(|line| line.starts_with("Content-Length:"))
+        {
+            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        head.push_str("\r\n");
         stream.write_all(head.as_bytes())?;
         // A body that is too large is refused before it is read.
         let _ = stream.write_all(body);

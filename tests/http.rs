@@ -316,6 +316,13 @@ fn pages_of_others_are_kept_out() {
     );
     assert_eq!(code(&[&format!("Origin: http://{}", node.web)]), 200);
     assert_eq!(code(&["Host: localhost:8000"]), 200);
+    // Whatever can be read without a secret could be read by pages whose name leads here.
+    let [rw, ro] = [("DOOZER_RWSECRET", "rw"), ("DOOZER_ROSECRET", "ro")];
+    for (secrets, expected) in [(vec![rw], 403), (vec![rw, ro], 401)] {
+        let node = Node::start(1, free_port(), &[], &secrets);
+        let read = |host: &str| node.ask("GET", "/api/v1/walk?pattern=/**", &[host], b"");
+        assert_eq!(read("Host: evil.example:8000").status, expected);
+    }
 }
 
 #[test]

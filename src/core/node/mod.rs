@@ -31,7 +31,7 @@ use super::membership::{
     BEAT, BEATS_MISSED, Eviction, Evidence, Housekeeping, Identity, Ownership, Peers,
     SUSPICION_FLOOR, Sight, Situation,
 };
-use super::protocol::client::{Request, Response, Verb};
+use super::protocol::client::{Request, Response, Verb, detail};
 use super::protocol::peer::{Digest, Message};
 use super::service::{Rules, Service, Standing, Task};
 use super::state::{State, StateExport};
@@ -327,8 +327,7 @@ impl Node {
             report: is_status.then(|| self.report(env.now(), env.disk_pace())),
         };
         let Some(Replica { state, consensus }) = &mut self.replica else {
-            let text = "this node has no copy of the store yet; try again";
-            return env.reply(session, Response::refuse_with(tag, text));
+            return env.reply(session, Response::refuse_with(tag, detail::NO_COPY));
         };
         match self
             .service

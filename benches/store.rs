@@ -8,7 +8,9 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use doozer::core::id::Rev;
-use doozer::core::store::{Glob, HistoryLimits, Mutation, Path, Store, Value, WatchId, Watches};
+use doozer::core::store::{
+    Condition, Glob, HistoryLimits, Mutation, Path, Store, Value, WatchId, Watches,
+};
 
 const FILES: u64 = 1_000_000;
 const DIRS: u64 = 1_000;
@@ -35,7 +37,7 @@ fn set(path: Path) -> Mutation {
     Mutation::Set {
         path,
         value: Value(b"twelve bytes"[..].into()),
-        rev: -1,
+        condition: Condition::ANY,
     }
 }
 

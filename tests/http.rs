@@ -69,6 +69,12 @@ fn files_are_written_read_and_deleted_as_they_are() {
     let fresh = node.ask("DELETE", path, &[&format!("If-Match: \"{later}\"")], b"");
     assert_eq!((fresh.status, fresh.body.len()), (204, 0));
     assert_eq!(node.get(path).error(), (404, "NOENT".into()));
+    // What was meant for the file that is gone does not bring it back.
+    for method in ["PUT", "DELETE"] {
+        let late = node.ask(method, path, &[&format!("If-Match: \"{later}\"")], b"x");
+        assert_eq!(late.error(), (412, "REV_MISMATCH".into()), "{method}");
+    }
+    assert_eq!(node.get(path).error(), (404, "NOENT".into()));
 }
 
 #[test]

@@ -7,30 +7,45 @@ use crate::core::protocol::client::{FLAG_DEL, FLAG_SET, REV_CLOBBER, REV_MISSING
 
 /// What the revision of a file must be for a write to happen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Condition(i64);
+pub struct Condition {
+    number: i64,
+    is_exact: bool,
+}
 
 impl Condition {
     /// Whatever it is, and also when there is no file.
-    pub const ALWAYS: Condition = Condition(REV_CLOBBER);
+    pub const ALWAYS: Condition = Condition::from_number(REV_CLOBBER);
     /// There is no file.
-    pub const MISSING: Condition = Condition(REV_MISSING);
+    pub const MISSING: Condition = Condition::from_number(REV_MISSING);
 
     /// The condition as the protocol has it: -1 for [`Condition::ALWAYS`], 0 for
-    /// [`Condition::MISSING`], else the highest revision that the file may have.
-    pub fn from_number(number: i64) -> Condition {
-        Condition(number)
+    /// [`Condition::MISSING`], else the highest revision that the file may have. A file that is
+    /// missing, also one that somebody has deleted, fulfils it: `Condition::from(rev)` is stricter.
+    pub const fn from_number(number: i64) -> Condition {
+        Condition {
+            number,
+            is_exact: false,
+        }
     }
 
     /// The condition as the protocol has it.
     pub fn number(self) -> i64 {
-        self.0
+        self.number
+    }
+
+    /// Whether the file must have just this revision.
+    pub fn is_exact(self) -> bool {
+        self.is_exact
     }
 }
 
 impl From<Rev> for Condition {
-    /// The file has not changed since this revision, which is the file's own.
+    /// The file is the one that was written at this revision: nobody has written or deleted it since.
     fn from(rev: Rev) -> Condition {
-        Condition(signed(rev))
+        Condition {
+            number: signed(rev),
+            is_exact: true,
+        }
     }
 }
 

@@ -42,6 +42,7 @@ impl Client {
         let request = Request {
             value: Some(value.into()),
             rev: Some(condition.number()),
+            exact: condition.is_exact().then_some(true),
             force: self.view.force,
             ..about(Verb::Set, path)
         };
@@ -49,7 +50,7 @@ impl Client {
         sound(&request, revision(&response))
     }
 
-    /// Deletes a file. One that is missing is deleted already.
+    /// Deletes a file. One that is missing is deleted already, unless just one revision of it was to go.
     ///
     /// # Errors
     ///
@@ -57,6 +58,7 @@ impl Client {
     pub async fn del(&self, path: &str, condition: Condition) -> Result<(), Error> {
         let request = Request {
             rev: Some(condition.number()),
+            exact: condition.is_exact().then_some(true),
             force: self.view.force,
             ..about(Verb::Del, path)
         };

@@ -170,8 +170,12 @@ impl Given {
             let message = "rev is -1 (always), 0 (if there is no file) or a revision";
             return Err(Failure::bad_request(message));
         }
+        let condition = match u64::try_from(number) {
+            Ok(rev @ 1..) => Condition::from(Rev(rev)),
+            _ => Condition::from_number(number),
+        };
         Ok(Given {
-            condition: Condition::from_number(number),
+            condition,
             is_header: asked.rev.is_none(),
         })
     }

@@ -8,7 +8,7 @@ use crate::core::consensus::{Ballot, Slot};
 use crate::core::id::{Lineage, NodeId};
 use crate::core::log::{Author, Batch, Entry, Op, Run, Seq};
 use crate::core::state::State;
-use crate::core::store::{HistoryLimits, Mutation, Path, Value};
+use crate::core::store::{Condition, HistoryLimits, Mutation, Path, Value};
 
 const ME: NodeId = NodeId([7; 10]);
 const LINEAGE: Lineage = Lineage {
@@ -40,7 +40,7 @@ fn entry(n: u64) -> Entry {
     let mutation = Mutation::Set {
         path: Path::parse(format!("/a/{n}").as_bytes()).unwrap(),
         value: Value(vec![n as u8; 40].into()),
-        rev: -1,
+        condition: Condition::ANY,
     };
     let op = Op::Mutate {
         mutation,

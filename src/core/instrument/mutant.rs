@@ -196,8 +196,12 @@ mutants! {
         DelIgnoresRev,
         /// A revision newer than the file's is refused.
         FutureRevRefused,
+        /// Who asks for just one revision gets any that is not later.
+        ExactIsLatest,
     }
     "claims" {
+        /// Several changes of the members in one entry are each judged as if it were alone.
+        ChangesTogether,
         /// A claim takes a slot that somebody holds.
         ClaimTakesTaken,
         /// A claim that comes to nothing is not repeated.

@@ -215,6 +215,8 @@ probes! {
     NodeFileGuarded,
     /// Two processes claim a slot in one entry, one right behind the other.
     ClaimLosesRace,
+    /// A change of the members comes in one entry with another one.
+    ChangesInOneEntry,
     /// A claim comes while a change of membership is coming into force.
     ClaimWhileUnsettled,
     /// A process is too far behind to claim a vacant slot.
@@ -309,6 +311,8 @@ probes! {
     DeleteFails,
     /// A compare-and-set is refused, as its file has changed since.
     CompareFails,
+    /// A condition of one revision is not fulfilled by a file of an earlier one, or by none.
+    ExactFails,
     /// A SET is refused, as its path leads through a file.
     SetBelowFile,
     /// A write to a directory is refused.

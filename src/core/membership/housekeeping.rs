@@ -9,7 +9,7 @@ use crate::core::id::NodeId;
 use crate::core::instrument::{planted, sometimes};
 use crate::core::log::{Author, Op, Seq};
 use crate::core::state::{State, node_file};
-use crate::core::store::{Found, Mutation, Path, Value};
+use crate::core::store::{Condition, Found, Mutation, Path, Value};
 
 /// Before a claim that came to nothing is repeated, while the slot stays vacant.
 const CLAIM_PAUSE: Duration = Duration::from_millis(100);
@@ -130,14 +130,18 @@ impl Housekeeping {
             ..
         } = &self.identity;
         let mut ops = vec![
-            set(node_file(*id, "addr"), addr, -1),
-            set(node_file(*id, "hostname"), hostname, -1),
-            set(node_file(*id, "version"), version, -1),
+            set(node_file(*id, "addr"), addr, Condition::ANY),
+            set(node_file(*id, "hostname"), hostname, Condition::ANY),
+            set(node_file(*id, "version"), version, Condition::ANY),
         ];
         if let Some(cluster) = self.founds.take() {
-            ops.insert(0, set(path("/ctl/name"), &cluster, -1));
-            ops.push(set(path("/ctl/cal/0"), &id.to_string(), -1));
-            ops.push(set(path(&format!("/ctl/ns/{cluster}/{id}")), addr, -1));
+            ops.insert(0, set(path("/ctl/name"), &cluster, Condition::ANY));
+            ops.push(set(path("/ctl/cal/0"), &id.to_string(), Condition::ANY));
+            ops.push(set(
+                path(&format!("/ctl/ns/{cluster}/{id}")),
+                addr,
+                Condition::ANY,
+            ));
         }
         ops
     }
@@ -153,13 +157,13 @@ impl Housekeeping {
             .expect("the current state can be read");
         let is_written = !matches!(view.get(&file), Found::Missing);
         if at.is_member && !is_written {
-            self.writable = Some(submit(set(file, "true", 0)));
+            self.writable = Some(submit(set(file, "true", Condition::MISSING)));
         } else if !at.is_member && is_written {
             // Whoever cleared the slot wants somebody else in it, if there is one.
             self.claim_due = at.now + DEMOTED_PAUSE;
             let mutation = Mutation::Del {
                 path: file,
-                rev: -1,
+                condition: Condition::ANY,
             };
             self.writable = Some(submit(Op::Mutate {
                 mutation,
@@ -183,7 +187,7 @@ impl Housekeeping {
             self.pulse = Some(submit(set(
                 node_file(self.identity.id, "applied"),
                 &rev,
-                -1,
+                Condition::ANY,
             )));
         }
     }
@@ -224,10 +228,14 @@ impl Housekeeping {
     }
 }
 
-fn set(path: Path, value: &str, rev: i64) -> Op {
+fn set(path: Path, value: &str, condition: Condition) -> Op {
     let value = Value(value.to_owned().into());
     Op::Mutate {
-        mutation: Mutation::Set { path, value, rev },
+        mutation: Mutation::Set {
+            path,
+            value,
+            condition,
+        },
         author: Author::Server,
     }
 }

@@ -16,7 +16,7 @@ use crate::core::id::{Rev, SessionId};
 use crate::core::instrument::{planted, sometimes};
 use crate::core::log::{Author, Op};
 use crate::core::protocol::client::{ErrorCode, Request, Response, Verb, detail};
-use crate::core::store::{Glob, Mutation, Path, Store, Unreadable, Value, WatchId};
+use crate::core::store::{Condition, Glob, Mutation, Path, Store, Unreadable, Value, WatchId};
 
 impl Service {
     /// A client asks for something.
@@ -261,13 +261,18 @@ impl Service {
         needs(request, request.path.is_some() && request.rev.is_some())?;
         let text = request.path.as_deref().unwrap_or_default();
         let rev = request.rev.unwrap_or_default();
+        let condition = Condition::asked(rev, request.exact == Some(true));
         let path = self.path(request.tag, text)?;
         if verb == Verb::Del {
-            return Ok(Mutation::Del { path, rev });
+            return Ok(Mutation::Del { path, condition });
         }
         let value = request.value.clone().unwrap_or_default();
         let value = self.value(request.tag, &value)?;
-        Ok(Mutation::Set { path, value, rev })
+        Ok(Mutation::Set {
+            path,
+            value,
+            condition,
+        })
     }
 
     /// A path that may be written.

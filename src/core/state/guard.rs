@@ -133,7 +133,10 @@ impl State {
         judged: Option<&[NodeId]>,
     ) -> Result<(), String> {
         let depth = path.components().count();
-        if depth > 3 && value.is_some() {
+        // The last member of all may clear its slot; a file in the place of the directory would keep
+        // everybody from holding one again.
+        let is_directory = self.slot_files().next().is_some();
+        if value.is_some() && (depth > 3 || depth == 2 && !is_directory) {
             return Err(format!("{path}: slots are files directly in {SLOTS}"));
         }
         if depth != 3 {

@@ -16,9 +16,8 @@ use super::instrument::{planted, sometimes};
 use super::limits::Gauge;
 use super::log::{Author, Entry, Op, Seq};
 use super::membership::{Epoch, Epochs, MEMBERS_MAX, owners_min};
-use super::protocol::client::REV_CLOBBER;
 use super::protocol::peer::Digest;
-use super::store::{Found, HistoryLimits, Mutation, Path, Refusal, Store, Value};
+use super::store::{Condition, Found, HistoryLimits, Mutation, Path, Refusal, Store, Value};
 use restore::Restoration;
 
 pub use guard::{is_of_servers, node_file, restored_file};
@@ -257,9 +256,15 @@ impl State {
         applied.plus(self.alpha / 2) >= self.applied
     }
 
-    /// Whether the latest change of configuration is in force. One change comes after the other.
-    pub fn is_settled(&self) -> bool {
-        self.epochs.latest().start <= self.applied
+    /// Whether the latest change of configuration is in force, and no other has begun. One change
+    /// comes after the other, in one entry too, whose changes of slots come into the configuration
+    /// together at its end.
+    fn is_settled(&self) -> bool {
+        let latest = self.epochs.latest();
+        let holders = self.slot_holders();
+        let is_moving = !holders.is_empty() && holders != latest.members;
+        sometimes!(ChangesInOneEntry, is_moving);
+        latest.start <= self.applied && (!is_moving || planted!(ChangesTogether))
     }
 
     /// The ids in `/ctl/node`: processes that have registered.
@@ -376,7 +381,7 @@ impl State {
             mutations.push(Mutation::Set {
                 path,
                 value: Value(value.into()),
-                rev: rev.0 as i64,
+                condition: Condition::exactly(rev),
             });
         }
         let view = self.store.at(None).expect("the current state can be read");
@@ -388,7 +393,7 @@ impl State {
             if let Found::File { rev, .. } = found {
                 mutations.push(Mutation::Del {
                     path: guard::node_file(id, name),
-                    rev: rev.0 as i64,
+                    condition: Condition::exactly(rev),
                 });
             }
         }
@@ -418,14 +423,14 @@ impl State {
             return Outcome::Nothing;
         }
         let value = Value(origin.to_string().into());
-        let mut rev = rev.0 as i64;
+        let mut condition = Condition::exactly(rev);
         if planted!(ClaimTakesTaken) {
-            rev = REV_CLOBBER;
+            condition = Condition::ANY;
         }
         let done = self.store.apply(&Mutation::Set {
             path: file.clone(),
             value,
-            rev,
+            condition,
         });
         assert_eq!(done.result, Ok(()), "the slot was found vacant");
         Outcome::Done(done.rev)

@@ -5,9 +5,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::{State, guard};
 use crate::core::id::{Lineage, NodeId};
 use crate::core::membership::Epochs;
-use crate::core::protocol::client::REV_CLOBBER;
 use crate::core::protocol::peer::Digest;
-use crate::core::store::{Found, Mutation, Path, Value};
+use crate::core::store::{Condition, Found, Mutation, Path, Value};
 
 impl State {
     /// The state of the cluster that `founder` makes of this one, where `survivor` is who the state
@@ -52,7 +51,7 @@ impl State {
                 if let Found::File { .. } = found {
                     mutations.push(Mutation::Del {
                         path: guard::node_file(id, name),
-                        rev: REV_CLOBBER,
+                        condition: Condition::ANY,
                     });
                 }
             }
@@ -65,7 +64,7 @@ fn set(path: Path, value: String) -> Mutation {
     Mutation::Set {
         path,
         value: Value(value.into()),
-        rev: REV_CLOBBER,
+        condition: Condition::ANY,
     }
 }
 

@@ -71,6 +71,13 @@ impl State {
         kept: Rev,
         replace: bool,
     ) -> Result<Outcome, String> {
+        let is_this_one = |Restoration { about, store }: &Restoration| {
+            (about.id, about.kept, about.replace, store.rev()) == (id, kept, replace, rev)
+        };
+        if self.restoration.as_ref().is_some_and(is_this_one) {
+            // It was sent twice, and the second one may come after steps that followed the first.
+            return Ok(Outcome::Nothing);
+        }
         if !replace && !self.store.is_empty() {
             return Err("there are files already, which a restoration would remove".to_owned());
         }

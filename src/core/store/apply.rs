@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::condition::Condition;
 use super::cursors::Cursors;
 use super::event::{Event, EventKind, Refusal};
 use super::glob::Glob;
@@ -17,7 +18,7 @@ use super::view::{View, owned};
 use crate::core::id::Rev;
 use crate::core::instrument::{planted, sometimes};
 use crate::core::limits::Gauge;
-use crate::core::protocol::client::{REV_CLOBBER, REV_DIR, REV_MISSING};
+use crate::core::protocol::client::{REV_DIR, REV_MISSING};
 
 /// A tree of small files addressed by revision.
 ///
@@ -221,10 +222,14 @@ impl Store {
     /// Whether the state permits a mutation. A file below which something is asked for comes
     /// first, then the revision, then what cannot be done to a directory.
     fn check(&self, mutation: &Mutation) -> Result<(), Refusal> {
-        let (path, rev) = match mutation {
+        let (path, condition) = match mutation {
             Mutation::Nop => return Ok(()),
-            Mutation::Set { path, rev, .. } | Mutation::Del { path, rev } => (path, *rev),
+            Mutation::Set {
+                path, condition, ..
+            }
+            | Mutation::Del { path, condition } => (path, *condition),
         };
+        let (rev, is_exact) = condition.number();
         let place = self.root.place(path);
         let is_set = matches!(mutation, Mutation::Set { .. });
         let found = match place {
@@ -236,7 +241,10 @@ impl Store {
             Place::File(file) => i64::try_from(file.rev.0).unwrap_or(i64::MAX),
             Place::Dir(_) => REV_DIR,
         };
-        let mut mismatches = rev < found;
+        let mut mismatches = !condition.holds(found);
+        if planted!(ExactIsLatest) {
+            mismatches &= !is_exact || rev < found;
+        }
         if planted!(StaleRevAccepted) {
             mismatches &= rev <= REV_MISSING;
         }
@@ -249,7 +257,8 @@ impl Store {
         if planted!(FutureRevRefused) {
             mismatches |= rev > found;
         }
-        if rev != REV_CLOBBER && mismatches {
+        if condition != Condition::ANY && mismatches {
+            sometimes!(ExactFails, is_exact && rev > found);
             sometimes!(DeleteFails, !is_set && rev > REV_MISSING);
             sometimes!(CompareFails, is_set && rev > REV_MISSING);
             return Err(Refusal::RevMismatch);

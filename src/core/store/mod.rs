@@ -1,6 +1,7 @@
 //! The store: a tree of small files addressed by revision.
 
 mod apply;
+mod condition;
 mod cursors;
 mod event;
 mod glob;
@@ -17,6 +18,7 @@ mod walk;
 mod watches;
 
 pub use apply::{Outcome, Store, TooLate, Unreadable};
+pub use condition::Condition;
 pub use event::{EVENT_BYTES, Event, EventKind, LEVEL_BYTES, Refusal};
 pub use glob::{Glob, GlobError};
 pub use history::HistoryLimits;

@@ -8,6 +8,7 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{BorrowDecode, Decode, Encode};
 use bytes::Bytes;
 
+use super::condition::Condition;
 use super::path::Path;
 
 /// A change that somebody asks for. Each takes one revision, refused ones too.
@@ -19,16 +20,15 @@ pub enum Mutation {
         path: Path,
         /// Its content.
         value: Value,
-        /// The condition on its revision, as a client gives it: -1 for none, 0 for a file that
-        /// does not exist, else at least the revision that it has.
-        rev: i64,
+        /// What its revision must be.
+        condition: Condition,
     },
     /// Delete a file, and the directories that are left empty.
     Del {
         /// The file.
         path: Path,
-        /// The condition on its revision, as with `Set`.
-        rev: i64,
+        /// What its revision must be.
+        condition: Condition,
     },
     /// Take a revision, change nothing.
     Nop,

@@ -25,14 +25,14 @@ pub(super) fn set(to: &str, value: &str, rev: i64) -> Mutation {
     Mutation::Set {
         path: path(to),
         value: Value(Bytes::copy_from_slice(value.as_bytes())),
-        rev,
+        condition: Condition::asked(rev, false),
     }
 }
 
 pub(super) fn del(at: &str, rev: i64) -> Mutation {
     Mutation::Del {
         path: path(at),
-        rev,
+        condition: Condition::asked(rev, false),
     }
 }
 
@@ -394,10 +394,12 @@ impl Model {
         state: &BTreeMap<String, (u64, Vec<u8>)>,
         mutation: &Mutation,
     ) -> Option<&'static str> {
-        let (path, rev, is_set) = match mutation {
+        let (path, (rev, is_exact), is_set) = match mutation {
             Mutation::Nop => return None,
-            Mutation::Set { path, rev, .. } => (path.as_str(), *rev, true),
-            Mutation::Del { path, rev } => (path.as_str(), *rev, false),
+            Mutation::Set {
+                path, condition, ..
+            } => (path.as_str(), condition.number(), true),
+            Mutation::Del { path, condition } => (path.as_str(), condition.number(), false),
         };
         let prefix = if path == "/" {
             "/".to_owned()
@@ -410,7 +412,7 @@ impl Model {
             .map_or(if is_dir { -2 } else { 0 }, |file| file.0 as i64);
         if is_set && Model::is_below_file(state, path) {
             Some("not a directory")
-        } else if rev != -1 && rev < has {
+        } else if rev != -1 && (rev < has || is_exact && has != -2 && rev != has) {
             Some("rev mismatch")
         } else {
             is_dir.then_some("is a directory")
@@ -458,10 +460,18 @@ pub(super) fn any_path() -> impl Strategy<Value = String> {
 }
 
 pub(super) fn any_mutation() -> impl Strategy<Value = Mutation> {
-    let rev = || prop_oneof![4 => Just(-1), 1 => -4..40i64, 1 => Just(i64::MAX)];
+    let rev = || prop_oneof![4 => Just(-1), 2 => -4..40i64, 1 => Just(i64::MAX)];
+    let condition = || (rev(), any::<bool>()).prop_map(|(rev, is)| Condition::asked(rev, is));
     prop_oneof![
-        6 => (any_path(), "[a-c]{0,3}", rev()).prop_map(|(at, value, rev)| set(&at, &value, rev)),
-        3 => (any_path(), rev()).prop_map(|(at, rev)| del(&at, rev)),
+        6 => (any_path(), "[a-c]{0,3}", condition()).prop_map(|(at, value, condition)| Mutation::Set {
+            path: path(&at),
+            value: Value(value.into()),
+            condition,
+        }),
+        3 => (any_path(), condition()).prop_map(|(at, condition)| Mutation::Del {
+            path: path(&at),
+            condition,
+        }),
         1 => Just(Mutation::Nop),
     ]
 }
@@ -574,7 +584,7 @@ proptest! {
         let left: Vec<Path> =
             listing(busy.at(None).unwrap()).iter().map(|file| path(&file.0)).collect();
         for path in left {
-            busy.apply(&Mutation::Del { path, rev: -1 });
+            busy.apply(&Mutation::Del { path, condition: Condition::ANY });
             plain.apply(&Mutation::Nop);
         }
         for (at, value) in &files {

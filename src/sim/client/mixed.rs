@@ -71,6 +71,9 @@ const GUARDED: [&str; 5] = [
 const SEAT: &str = "/ctl/cal/2";
 const NOBODY: &str = "AAAAAAAAAAAAAAAA";
 
+/// Whether a condition is of just one revision: as often as not, and told or not.
+const EXACT: [Option<bool>; 4] = [None, Some(false), Some(true), Some(true)];
+
 /// Patterns to list by, found by counting and by looking.
 const PATTERNS: [&str; 4] = ["/r/**", "/r/*", "/r/?", "/**/x"];
 
@@ -120,23 +123,31 @@ impl Mixed {
             Kind::Compare => {
                 let known = self.known.get(&path).copied().unwrap_or(REV_MISSING);
                 let rev = *dice.pick(&[known, known, known, known - 1, known + 1]);
-                set(path, self.value(dice), rev)
+                Request {
+                    exact: *dice.pick(&EXACT),
+                    ..set(path, self.value(dice), rev)
+                }
             }
             Kind::Odd => {
                 let path = *dice.pick(&["/r", "/", "/r/0/below", "/r/d/1"]);
                 let rev = *dice.pick(&[i64::MIN, -7, -3, -2, -1, 0, 1, i64::MAX]);
-                match dice.below(3) {
+                let request = match dice.below(3) {
                     0 => Request {
                         rev: Some(rev),
                         ..ask(Verb::Del, path)
                     },
                     _ => set(path, self.value(dice), rev),
+                };
+                Request {
+                    exact: *dice.pick(&EXACT),
+                    ..request
                 }
             }
             Kind::Delete => {
                 let known = self.known.get(&path).copied().unwrap_or(REV_MISSING);
                 Request {
                     rev: Some(*dice.pick(&[REV_CLOBBER, known])),
+                    exact: *dice.pick(&EXACT),
                     ..ask(Verb::Del, path)
                 }
             }

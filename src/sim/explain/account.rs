@@ -12,6 +12,7 @@ use crate::core::log::Entry;
 use crate::core::membership::Epoch;
 use crate::core::protocol::client::{Request, Verb};
 use crate::core::protocol::peer::{Message, Promised};
+use crate::core::store::Condition;
 use crate::sim::check::Violation;
 use crate::sim::narration::{Cast, Happened, Place, Told, text};
 use crate::sim::process::Pid;
@@ -440,11 +441,20 @@ impl Account {
 
 impl Asked {
     /// Whether this asks for a change of this path with this content and condition.
-    pub(super) fn is_for(&self, verb: Verb, path: &str, value: Option<&Bytes>, rev: i64) -> bool {
+    pub(super) fn is_for(
+        &self,
+        verb: Verb,
+        path: &str,
+        value: Option<&Bytes>,
+        condition: Condition,
+    ) -> bool {
         let asked = &self.request;
         asked.verb == Some(verb as i32)
             && asked.path.as_deref().unwrap_or_default() == path.as_bytes()
             && value.is_none_or(|value| asked.value.as_ref().unwrap_or(&Bytes::new()) == value)
-            && (verb == Verb::Nop || asked.rev == Some(rev))
+            && (verb == Verb::Nop
+                || asked.rev.is_some_and(|rev| {
+                    Condition::asked(rev, asked.exact == Some(true)) == condition
+                }))
     }
 }

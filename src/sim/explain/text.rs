@@ -8,7 +8,7 @@ use crate::core::consensus::Ballot;
 use crate::core::id::NodeId;
 use crate::core::log::{Author, Entry, Op};
 use crate::core::protocol::client::Verb;
-use crate::core::store::Mutation;
+use crate::core::store::{Condition, Mutation};
 use crate::sim::narration::text;
 use crate::sim::process::Pid;
 
@@ -236,11 +236,15 @@ impl Account {
         };
         let origin = self.cast().pid(origin);
         let is_for = |asked: &&Asked| match mutation {
-            Mutation::Set { path, value, rev } => {
-                asked.is_for(Verb::Set, path.as_str(), Some(&value.0), *rev)
+            Mutation::Set {
+                path,
+                value,
+                condition,
+            } => asked.is_for(Verb::Set, path.as_str(), Some(&value.0), *condition),
+            Mutation::Del { path, condition } => {
+                asked.is_for(Verb::Del, path.as_str(), None, *condition)
             }
-            Mutation::Del { path, rev } => asked.is_for(Verb::Del, path.as_str(), None, *rev),
-            Mutation::Nop => asked.is_for(Verb::Nop, "", None, 0),
+            Mutation::Nop => asked.is_for(Verb::Nop, "", None, Condition::ANY),
         };
         let was_open = |asked: &&Asked| {
             let answered = asked.answered.as_ref();

@@ -84,7 +84,11 @@ impl Model {
         }
         let condition = request.rev.unwrap_or(REV_MISSING);
         let found = self.rev_of(&path, rev);
-        let holds = condition == REV_CLOBBER || condition >= found.max(0);
+        let is_exact = request.exact == Some(true) && condition > REV_MISSING;
+        let holds = match is_exact {
+            true => condition == found,
+            false => condition == REV_CLOBBER || condition >= found.max(0),
+        };
         let refusal = if is_set && self.is_below_file(&path, rev) {
             Some((ErrorCode::Notdir, "not a directory"))
         } else if found == REV_DIR && condition >= REV_DIR {

@@ -316,9 +316,9 @@ fn mutation(mutation: &Mutation) -> String {
         Mutation::Set {
             path,
             value: content,
-            rev,
-        } => format!("set {path} {} if {rev}", value(&content.0)),
-        Mutation::Del { path, rev } => format!("del {path} if {rev}"),
+            condition,
+        } => format!("set {path} {} if {condition}", value(&content.0)),
+        Mutation::Del { path, condition } => format!("del {path} if {condition}"),
         Mutation::Nop => "nop".to_owned(),
     }
 }

@@ -120,6 +120,7 @@ impl Script {
                 Do::Get | Do::Stat | Do::Walk | Do::Getdir | Do::Rev
             )
             .then_some(step.local),
+            exact: step.exact.then_some(true),
             ..Request::default()
         })
     }

@@ -66,6 +66,9 @@ pub struct Step {
     /// Whether a read may be answered from the node's own copy.
     #[serde(default, skip_serializing_if = "is_false")]
     pub local: bool,
+    /// Whether a condition is that the file has just this revision.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub exact: bool,
     /// How it ends.
     #[serde(default, skip_serializing_if = "Outcome::is_ok")]
     pub expect: Outcome,

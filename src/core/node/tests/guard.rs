@@ -1,7 +1,9 @@
 //! What clients may not do to the files of the servers, and what they may.
 
 use super::*;
-use crate::core::store::{Mutation, Value};
+use crate::core::log::{Batch, Entry, Run};
+use crate::core::state::Outcome;
+use crate::core::store::{Condition, Mutation, Value};
 
 fn del(path: &str) -> Request {
     Request {
@@ -90,6 +92,60 @@ fn of_two_changes_of_the_members_at_once_the_second_one_waits() {
 }
 
 #[test]
+fn of_changes_in_one_entry_the_first_one_is_made() {
+    let mut world = World::cluster(5, 5);
+    world.kill(5);
+    let seats = [1, 2, 3].map(|n| slot_of(&world, n));
+    let members: Vec<NodeId> = (1..=5).map(id).collect();
+    // Each of them alone leaves a majority of living members.
+    let removals = seats.iter().map(|seat| Op::Seat {
+        mutation: Mutation::Del {
+            path: Path::parse(seat.as_bytes()).expect("well formed"),
+            condition: Condition::ANY,
+        },
+        members: members.clone(),
+    });
+    let mut state = world.nodes[&id(4)].state().expect("it serves").clone();
+    let mut outcomes = Vec::new();
+    let batch = Batch {
+        runs: vec![Run {
+            origin: id(4),
+            first: state.last(id(4)).next(),
+            ops: removals.collect(),
+        }],
+    };
+    let slot = state.applied().next();
+    state.apply(slot, &Entry::Batch(batch.into()), |_, effect| {
+        outcomes.push(effect.outcome);
+    });
+    assert!(matches!(outcomes[0], Outcome::Done(_)), "{outcomes:?}");
+    for outcome in &outcomes[1..] {
+        let Outcome::Guarded(text) = outcome else {
+            panic!("{outcomes:?}");
+        };
+        assert!(text.contains("try again in a moment"), "{text}");
+    }
+    assert_eq!(state.epochs().latest().members.len(), 4);
+}
+
+#[test]
+fn nothing_takes_the_place_of_the_directory_of_slots() {
+    let mut world = World::cluster(1, 1);
+    let seat = slot_of(&world, 1);
+    assert_eq!(
+        world.ask(1, set("/ctl/cal", "x", -1)).error(),
+        Some(ErrorCode::Isdir)
+    );
+    assert_eq!(world.ask(1, del(&seat)).error(), None);
+    let refused = said(world.ask(1, set("/ctl/cal", "x", -1)));
+    assert!(refused.contains("files directly in"), "{refused}");
+    assert_eq!(
+        world.ask(1, set(&seat, &id(1).to_string(), 0)).error(),
+        None
+    );
+}
+
+#[test]
 fn a_change_judged_by_members_that_have_changed_since_is_refused() {
     let mut world = World::cluster(5, 5);
     let (first, second) = (slot_of(&world, 4), slot_of(&world, 5));
@@ -105,7 +161,7 @@ fn a_change_judged_by_members_that_have_changed_since_is_refused() {
     let late = |members| Op::Seat {
         mutation: Mutation::Del {
             path: path.clone(),
-            rev: -1,
+            condition: Condition::ANY,
         },
         members,
     };
@@ -155,7 +211,7 @@ fn what_an_evicted_process_had_under_way_leaves_nothing_behind() {
             mutation: Mutation::Set {
                 path: Path::parse(applied.as_bytes()).expect("well formed"),
                 value: Value("1".into()),
-                rev: -1,
+                condition: Condition::ANY,
             },
             author: Author::Server,
         },

@@ -10,7 +10,7 @@ use super::*;
 use crate::core::consensus::{Ballot, Lane};
 use crate::core::log::{Batch, Entry, Restore, RestoredFile, Run};
 use crate::core::protocol::peer::{Accepted, Beat, Promised, Silence};
-use crate::core::store::{Mutation, Path, Value};
+use crate::core::store::{Condition, Mutation, Path, Value};
 
 const STRANGER: u8 = 9;
 const MEMBER: u8 = 3;
@@ -62,11 +62,11 @@ fn op() -> impl Strategy<Value = Op> {
     let owners = vec((0..6_u8).prop_map(id), 0..20);
     prop_oneof![
         Just(Op::Void),
-        (path, any::<i64>()).prop_map(|(path, rev)| Op::Mutate {
+        (path, any::<(i64, bool)>()).prop_map(|(path, (rev, is_exact))| Op::Mutate {
             mutation: Mutation::Set {
                 path,
                 value: Value(Vec::new().into()),
-                rev
+                condition: Condition::asked(rev, is_exact),
             },
             author: Author::Server,
         }),

@@ -95,6 +95,8 @@ fn a_backup_takes_effect_in_one_step_above_its_own_revision_and_files_keep_their
     world.done(2, part(7, 0, &[("/a", 3), ("/d/b", 400)]));
     // The answer got lost, and the client asks again.
     world.done(3, part(7, 0, &[("/a", 3), ("/d/b", 400)]));
+    // One of its beginnings was long on its way.
+    world.done(2, begin(7, REV, KEPT, false));
     world.done(3, part(7, 1, &[("/d/c", KEPT), ("/ctl/ns/other/X", 9)]));
     assert_eq!(world.rev_at(1), before, "nothing took a revision so far");
     assert!(world.contents(1).is_empty());

@@ -54,6 +54,11 @@ pub struct Request {
     /// can tell. RECOVER: do it although this node would advise against it. Unknown to the original.
     #[prost(bool, optional, tag = "21")]
     pub force: Option<bool>,
+    /// SET and DEL: the file must have the revision (true), or no later one (false, absent), as the
+    /// original has it, which lets a file be written that was deleted meanwhile. Unknown to the
+    /// original.
+    #[prost(bool, optional, tag = "22")]
+    pub exact: Option<bool>,
 }
 
 /// An answer. Which fields are present is part of each verb's behaviour.

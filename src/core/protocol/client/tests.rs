@@ -294,7 +294,7 @@ prop_compose! {
         tag in option::of(any::<i32>()),
         (path, value) in (blob(), blob()),
         other_tag in option::of(any::<i32>()),
-        (local, force) in (option::of(any::<bool>()), option::of(any::<bool>())),
+        (local, force, exact) in any::<(Option<bool>, Option<bool>, Option<bool>)>(),
     ) -> Request {
         Request {
             tag,
@@ -306,6 +306,7 @@ prop_compose! {
             rev: numbers.map(|numbers| numbers.2),
             local,
             force,
+            exact,
         }
     }
 }

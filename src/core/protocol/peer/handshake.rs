@@ -20,7 +20,7 @@ use crate::core::id::{Lineage, NodeId};
 pub const MAGIC: [u8; 4] = [0xD0, b'O', b'Z', b'R'];
 
 /// The version of everything that nodes say to each other.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 6;
 
 /// Bytes of magic, version and length.
 pub const PREFIX_BYTES: usize = 10;
@@ -356,7 +356,7 @@ mod tests {
         let answer = Answer::Refused(Refusal::Version { speaks: 1 });
         assert_eq!(
             encode_greeting(&answer),
-            b"\xd0OZR\x00\x05\x00\x00\x00\x03\x01\x00\x01"
+            b"\xd0OZR\x00\x06\x00\x00\x00\x03\x01\x00\x01"
         );
         assert!(
             i32::from_be_bytes(MAGIC) < 0,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::super::tests::{any_mutation, path, set};
-use super::super::{EventKind, Glob, HistoryLimits, Mutation, Path, Store, Value};
+use super::super::{Condition, EventKind, Glob, HistoryLimits, Mutation, Path, Store, Value};
 use super::*;
 
 fn pieces(store: &Store) -> Vec<Vec<u8>> {
@@ -57,7 +57,7 @@ fn large() -> Store {
         store.apply(&Mutation::Set {
             path: path(&format!("/d{}/f{n}", n % 7)),
             value,
-            rev: -1,
+            condition: Condition::ANY,
         });
     }
     store
@@ -101,7 +101,7 @@ fn a_store_goes_on_while_its_snapshot_is_read() {
         store.apply(&set("/d1/f1", "changed", -1));
         store.apply(&Mutation::Del {
             path: path("/d2/f2"),
-            rev: -1,
+            condition: Condition::ANY,
         });
         if let Some(copy) = importer.take(&export.piece(index).unwrap()).unwrap() {
             assert_eq!(sight(&copy), before);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::core::log::{Author, Batch, Entry, Op, Run};
-use crate::core::store::{HistoryLimits, Mutation, Path, Value};
+use crate::core::store::{Condition, HistoryLimits, Mutation, Path, Value};
 
 const HISTORY: HistoryLimits = HistoryLimits {
     revs: 9,
@@ -19,7 +19,7 @@ fn seat(state: &mut State, holder: u8, seats: &[&str]) {
         let mutation = Mutation::Set {
             path,
             value,
-            rev: -1,
+            condition: Condition::ANY,
         };
         Op::Mutate {
             mutation,
@@ -110,7 +110,7 @@ fn a_process_with_two_seats_is_found_and_so_are_members_without_a_seat() {
     state.store_mut().apply(&Mutation::Set {
         path: Path::parse(b"/ctl/cal/1").expect("well formed"),
         value: Value(id(2).to_string().into()),
-        rev: -1,
+        condition: Condition::ANY,
     });
     assert!(
         check_seats(id(1), &state).is_err(),

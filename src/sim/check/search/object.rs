@@ -62,6 +62,8 @@ enum Condition {
     Missing,
     /// Holds where nothing is, or this content.
     Content(usize),
+    /// Holds where this content is.
+    Exactly(usize),
     /// Never holds.
     Never,
     /// Not even a directory is told from a mismatch.
@@ -143,6 +145,7 @@ impl Object {
             Condition::Always => Some(true),
             Condition::Missing => Some(found.is_none()),
             Condition::Content(shown) => Some(found.is_none_or(|content| content == shown)),
+            Condition::Exactly(shown) => Some(found == Some(shown)),
             Condition::Never | Condition::NeverEver => Some(false),
             Condition::Unclear => None,
         };
@@ -214,9 +217,9 @@ impl<'a> Names<'a> {
             Verb::Set => {
                 let content = request.value.as_deref().unwrap_or_default();
                 let content = number(&mut self.contents, content);
-                Kind::Set(self.condition(name, rev?, operation.invoked), content)
+                Kind::Set(self.condition(name, operation)?, content)
             }
-            Verb::Del => Kind::Del(self.condition(name, rev?, operation.invoked)),
+            Verb::Del => Kind::Del(self.condition(name, operation)?),
             _ => return None,
         };
         if operation.outcome() == Outcome::TurnedAway && operation.is_write() {
@@ -247,17 +250,24 @@ impl<'a> Names<'a> {
         })
     }
 
-    fn condition(&self, path: &[u8], rev: i64, asked: u64) -> Condition {
-        match rev {
-            REV_CLOBBER | i64::MAX => Condition::Always,
+    fn condition(&self, path: &[u8], operation: &Operation) -> Option<Condition> {
+        let rev = operation.request.rev?;
+        let is_exact = operation.request.exact == Some(true);
+        Some(match rev {
+            REV_CLOBBER => Condition::Always,
+            i64::MAX if is_exact => Condition::Never,
+            i64::MAX => Condition::Always,
             REV_MISSING => Condition::Missing,
             REV_DIR => Condition::Never,
             i64::MIN..REV_DIR => Condition::NeverEver,
             _ => match self.shown.get(&(path, rev)) {
-                Some((at, content)) if *at < asked => Condition::Content(*content),
+                Some((at, content)) if *at < operation.invoked => match is_exact {
+                    true => Condition::Exactly(*content),
+                    false => Condition::Content(*content),
+                },
                 _ => Condition::Unclear,
             },
-        }
+        })
     }
 
     fn answer(&mut self, operation: &'a Operation) -> Answer {

@@ -11,7 +11,7 @@ use crate::core::consensus::{Ballot, Lane, Slot};
 use crate::core::id::{NodeId, Rev};
 use crate::core::log::{Author, Batch, Entry, Restore, RestoredFile, Run, Seq};
 use crate::core::protocol::peer::{Accepted, Beat, Digest, Promised, Silence};
-use crate::core::store::{Mutation, Path, Value};
+use crate::core::store::{Condition, Mutation, Path, Value};
 
 /// The bytes of [`examples`], one line each: the name of the variant and hex.
 const GOLDEN: &str = include_str!("golden.txt");
@@ -256,7 +256,7 @@ fn examples() -> Vec<Message> {
         mutation: Mutation::Set {
             path: path("/a/b.c-d"),
             value: Value(b"\x00value\xff"[..].into()),
-            rev: -1,
+            condition: Condition::ANY,
         },
         author: Author::Client,
     };
@@ -265,7 +265,7 @@ fn examples() -> Vec<Message> {
         Op::Mutate {
             mutation: Mutation::Del {
                 path: path("/a"),
-                rev: i64::MAX,
+                condition: Condition::asked(i64::MAX, false),
             },
             author: Author::Server,
         },
@@ -408,15 +408,19 @@ fn path() -> impl Strategy<Value = Path> {
     "/|(/[A-Za-z0-9.-]{1,8}){1,4}".prop_map(|text| Path::parse(text.as_bytes()).unwrap())
 }
 
+fn condition() -> impl Strategy<Value = Condition> {
+    any::<(i64, bool)>().prop_map(|(rev, is_exact)| Condition::asked(rev, is_exact))
+}
+
 fn mutation() -> impl Strategy<Value = Mutation> {
     let value = vec(any::<u8>(), 0..300).prop_map(|bytes| Value(bytes.into()));
     prop_oneof![
-        (path(), value, any::<i64>()).prop_map(|(path, value, rev)| Mutation::Set {
+        (path(), value, condition()).prop_map(|(path, value, condition)| Mutation::Set {
             path,
             value,
-            rev
+            condition
         }),
-        (path(), any::<i64>()).prop_map(|(path, rev)| Mutation::Del { path, rev }),
+        (path(), condition()).prop_map(|(path, condition)| Mutation::Del { path, condition }),
         Just(Mutation::Nop),
     ]
 }

@@ -228,6 +228,19 @@ fn watches_go_on_where_they_were_and_say_what_is_forgotten() {
 }
 
 #[test]
+fn who_watches_what_is_quiet_hears_how_far_it_is_although_others_write() {
+    let node = Node::alone();
+    let mut quiet = node.watch("pattern=/quiet", &[]);
+    let first = quiet.next_id();
+    let rev = node.put("/busy", "x");
+    // Every second from here on the node writes of itself.
+    let later = quiet.next_id();
+    assert!(first < rev && rev < later, "{first} {rev} {later}");
+    let mut back = node.watch("pattern=/quiet", &[&format!("Last-Event-ID: {later}")]);
+    assert_eq!(back.next_id(), later);
+}
+
+#[test]
 fn many_watchers_get_every_event_in_order() {
     let node = Node::alone();
     let mut watchers: Vec<Events> = (0..50)
@@ -302,6 +315,12 @@ fn a_secret_is_needed_where_one_is_set_and_the_read_only_one_never_writes() {
         assert_eq!(code(method, file, &[&wrong]), 401);
         assert_eq!(code(method, file, &[&ro]), 403);
     }
+    // Nobody waits for a value that will not be written.
+    let long = "Content-Length: 1000000";
+    let begin = Instant::now();
+    assert_eq!(code("PUT", file, &[long]), 401);
+    assert_eq!(code("PUT", file, &[long, &ro]), 403);
+    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
     assert_eq!(node.ask("GET", file, &[&ro], b"").text(), "v");
     assert_eq!(code("DELETE", file, &[&rw]), 204);
     // What says nothing about the files is open.
@@ -326,6 +345,13 @@ fn pages_of_others_are_kept_out() {
     );
     assert_eq!(code(&[&format!("Origin: http://{}", node.web)]), 200);
     assert_eq!(code(&["Host: localhost:8000"]), 200);
+    // Whatever can be read without a secret could be read by pages whose name leads here.
+    let [rw, ro] = [("DOOZER_RWSECRET", "rw"), ("DOOZER_ROSECRET", "ro")];
+    for (secrets, expected) in [(vec![rw], 403), (vec![rw, ro], 401)] {
+        let node = Node::start(1, free_port(), &[], &secrets);
+        let read = |host: &str| node.ask("GET", "/api/v1/walk?pattern=/**", &[host], b"");
+        assert_eq!(read("Host: evil.example:8000").status, expected);
+    }
 }
 
 #[test]

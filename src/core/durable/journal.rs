@@ -264,7 +264,7 @@ mod tests {
     use crate::core::consensus::{Ballot, Slot};
     use crate::core::id::NodeId;
     use crate::core::log::{Author, Batch, Entry, Op, Run, Seq};
-    use crate::core::store::{Mutation, Path, Value};
+    use crate::core::store::{Condition, Mutation, Path, Value};
 
     const RECORD: Record = Record::Round { round: 1 };
 
@@ -372,7 +372,7 @@ mod tests {
         let mutation = Mutation::Set {
             path: Path::parse(b"/a").expect("a well-formed path"),
             value: Value(vec![0; bytes].into()),
-            rev: -1,
+            condition: Condition::ANY,
         };
         let op = Op::Mutate {
             mutation,

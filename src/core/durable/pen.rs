@@ -78,8 +78,6 @@ pub struct Pen<D: Disk> {
     segments: Segments,
     /// The last record that was written or has become superfluous.
     written: u64,
-    /// A beginning was cut short: what follows has nothing to build on.
-    is_over: bool,
     progress: Progress,
 }
 
@@ -146,7 +144,6 @@ impl<D: Disk> Pen<D> {
             log: None,
             segments: Segments::of(log_bytes_max),
             written: 0,
-            is_over: false,
             progress: Progress::default(),
         };
         if let Some(tail) = tail {
@@ -172,21 +169,14 @@ impl<D: Disk> Pen<D> {
         !matches!(order, Order::Write { .. })
     }
 
-    /// Does what was ordered. A snapshot that is to be written meanwhile is given back. If the
-    /// process ends before the one is whole that a log begins with, neither that nor anything after
-    /// it is written.
+    /// Does what was ordered. A snapshot that is to be written meanwhile is given back; one that a log
+    /// begins with is written to its end, as without it a process that has joined would not come back
+    /// as who it was.
     ///
     /// # Errors
     ///
     /// When the disk fails.
-    pub fn obey(
-        &mut self,
-        order: Order,
-        is_ending: impl Fn() -> bool,
-    ) -> Result<Option<Sketch>, DiskError> {
-        if self.is_over {
-            return Ok(None);
-        }
+    pub fn obey(&mut self, order: Order) -> Result<Option<Sketch>, DiskError> {
         match order {
             Order::Write { records, upto } => {
                 self.make_room(records.len())?;
@@ -207,14 +197,11 @@ impl<D: Disk> Pen<D> {
                 }
                 let sketch = self.next(*checkpoint)?;
                 let number = sketch.number();
-                let Some(bytes) = sketch.write(self.directory.disk(), is_ending)? else {
-                    self.is_over = true;
-                    return Ok(None);
-                };
+                let bytes = sketch.write(self.directory.disk(), || false)?;
                 if is_first {
                     self.identify()?;
                 }
-                self.written(number, bytes)?;
+                self.written(number, bytes.unwrap_or_default())?;
                 self.progress.durable = upto;
                 self.written = upto;
             }

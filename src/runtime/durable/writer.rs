@@ -65,8 +65,7 @@ impl Writer {
         &mut self.progress
     }
 
-    /// Lets the thread end once it has written what was ordered. A snapshot that is not whole by
-    /// then is given up.
+    /// Lets the thread end once it has written what was ordered.
     pub(in crate::runtime) fn end(mut self) -> Ending {
         Ending {
             progress: self.progress.clone(),
@@ -157,8 +156,7 @@ impl Hand {
                     if Pen::<Files>::has_to_wait(&order) {
                         self.wait_for_snapshot();
                     }
-                    let is_ending = || self.is_ending.load(Ordering::Relaxed);
-                    if let Some(sketch) = pen.obey(order, is_ending)? {
+                    if let Some(sketch) = pen.obey(order)? {
                         self.write_meanwhile(sketch);
                     }
                 }

@@ -191,7 +191,7 @@ impl Writer {
                         break;
                     }
                 }
-                self.pen.obey(order, || false)
+                self.pen.obey(order)
             }
         };
         self.at_log = Some(done);

@@ -4,13 +4,8 @@ use std::time::Duration;
 
 use super::device::{Device, Lane};
 use super::volume::{Op, SECTOR, Volume};
-use crate::core::durable::{
-    Checkpoint, Directory, Disk, Identity, Order, Pen, Record, Standing, put_record,
-};
+use crate::core::durable::Disk;
 use crate::core::env::Time;
-use crate::core::id::{Lineage, NodeId};
-use crate::core::state::{State, StateExport};
-use crate::core::store::HistoryLimits;
 use crate::sim::chance::{Chance, Dice, What};
 
 fn dice(seed: u64) -> Dice {
@@ -133,59 +128,4 @@ fn a_disk_can_be_full_and_can_fail() {
     assert!(disk.sync(&mut file).is_ok());
     assert!(device.take_failed());
     assert!(!device.take_failed());
-}
-
-const ME: NodeId = NodeId([7; 10]);
-const HISTORY: HistoryLimits = HistoryLimits {
-    revs: 100,
-    bytes: 1 << 20,
-};
-
-/// Begin with a state that has windows of so many slots.
-fn begin(alpha: u64, upto: u64) -> Order {
-    let lineage = Lineage {
-        founder: ME,
-        generation: 1,
-    };
-    let checkpoint = Checkpoint {
-        lineage,
-        state: StateExport::new(&State::founded_by(ME, alpha, HISTORY)),
-        memory: Vec::new(),
-    };
-    let checkpoint = Box::new(checkpoint);
-    Order::Begin { checkpoint, upto }
-}
-
-/// Append a record of this round.
-fn round(round: u32, upto: u64) -> Order {
-    let mut records = Vec::new();
-    put_record(&Record::Round { round }, &mut records);
-    Order::Write { records, upto }
-}
-
-#[test]
-fn a_beginning_that_is_cut_short_leaves_what_was_there() {
-    let device = Device::new(Duration::from_millis(1), dice(1));
-    let disk = device.handle(Lane::Log, Time(0));
-    let directory = Directory::on(disk);
-    let identity = Identity {
-        id: ME,
-        boot: 0,
-        cluster: "local".into(),
-        listen: "127.0.0.1:8046".into(),
-        advertise: None,
-        through: Vec::new(),
-        standing: Standing::Whole,
-    };
-    let mut pen = Pen::new(directory.clone(), identity, None, 1 << 20).unwrap();
-    pen.obey(begin(8, 1), || false).unwrap();
-    pen.obey(round(1, 2), || false).unwrap();
-    pen.obey(begin(16, 3), || true).unwrap();
-    // It belongs to the state that is not there.
-    pen.obey(round(2, 4), || false).unwrap();
-    assert_eq!(pen.progress().durable, 2);
-    let recovered = directory.recover(ME, HISTORY).unwrap();
-    assert_eq!(recovered.records, [Record::Round { round: 1 }]);
-    let before = State::founded_by(ME, 8, HISTORY);
-    assert_eq!(recovered.state.digest(), before.digest());
 }

@@ -148,6 +148,54 @@ async fn what_was_acknowledged_outlives_any_number_of_members() {
     }
 }
 
+/// What the command line says to this, and whether it was done.
+fn commanded(addr: &str, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_doozer"))
+        .args(["-a", addr])
+        .args(arguments)
+        .output()
+        .expect("doozer runs");
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+#[tokio::test]
+async fn who_comes_back_alone_tells_what_it_has_and_can_be_made_a_new_cluster() {
+    let place = Place::new();
+    let mut members = cluster(&place, &["-timeout", "2"], "").await;
+    let at = client(&[&members[0].addr]).await;
+    let set = at.set("/kept", "x", Condition::MISSING).await;
+    set.expect("it answers");
+    // That it was decided is written with whatever comes later, such as pulses. Whoever comes back
+    // without that has to ask a majority.
+    sleep(Duration::from_secs(3)).await;
+    for member in &mut members {
+        member.kill();
+    }
+    members.truncate(1);
+    let alone = &mut members[0];
+    alone.again();
+    alone.says("coming back as").await;
+    let (_, said) = commanded(&alone.addr, &["--local", "get", "/kept"]);
+    assert_eq!(said, "x");
+    let (is_well, said) = commanded(&alone.addr, &["status"]);
+    assert!(!is_well && said.contains("NO MAJORITY"), "{said}");
+    alone.says("the majority is lost").await;
+    let (_, dump) = commanded(&alone.addr, &["--local", "dump"]);
+    assert!(dump.contains("/kept"), "{dump}");
+    let (is_done, said) = commanded(&alone.addr, &["recover", "--yes"]);
+    assert!(is_done, "{said}");
+    alone.says(" ready: ").await;
+    let (is_done, said) = commanded(&alone.addr, &["get", "/kept"]);
+    assert!(is_done && said == "x", "{said}");
+    let set = client(&[&alone.addr]).await;
+    let set = set.set("/after", "y", Condition::MISSING).await;
+    set.expect("it is a cluster of its own");
+}
+
 #[tokio::test]
 async fn a_log_is_replaced_by_a_snapshot_and_a_lone_member_comes_back() {
     let place = Place::new();

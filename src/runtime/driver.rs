@@ -21,8 +21,12 @@ pub(crate) trait Machine: 'static {
     fn handle(&mut self, input: Input, env: &mut impl Env);
     /// Ends a group of inputs.
     fn flush(&mut self, env: &mut impl Env);
-    /// Whether clients can be served.
+    /// Whether the cluster knows the node.
     fn is_ready(&self) -> bool;
+    /// Whether clients can be answered.
+    fn serves(&self) -> bool {
+        self.is_ready()
+    }
     /// How the node is, for those who watch over it; nothing if it is none.
     fn inside(&self, _now: Time, _disk: Option<DiskPace>) -> Option<Inside> {
         None
@@ -52,6 +56,10 @@ impl Machine for Node {
 
     fn is_ready(&self) -> bool {
         Node::is_ready(self)
+    }
+
+    fn serves(&self) -> bool {
+        Node::serves(self)
     }
 
     fn inside(&self, now: Time, disk: Option<DiskPace>) -> Option<Inside> {
@@ -190,6 +198,9 @@ impl<N: Net, M: Machine> Driver<N, M> {
         (self.peers, self.clients) = (peers, clients);
         let is_quiet = self.flush();
         self.world.write(&self.machine);
+        if self.machine.serves() {
+            self.shared.serving.reach();
+        }
         if self.machine.is_ready() && !self.shared.ready.is_reached() {
             self.announce();
             self.shared.ready.reach();

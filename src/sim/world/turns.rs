@@ -49,7 +49,7 @@ impl<M: Machine> World<M> {
         let most = group_limit(&mut self.processes[pid].group_dice);
         let mut effects = std::mem::take(&mut self.effects);
         let process = &mut self.processes[pid];
-        let was_ready = process.ready;
+        let was_serving = process.serving;
         let handled = process.run_group(self.now, most, &mut effects);
         self.stats.inputs += handled as u64;
         self.hearing.turned(pid, self.now);
@@ -59,7 +59,7 @@ impl<M: Machine> World<M> {
         let compute = self.params.compute * u32::try_from(process.slow).unwrap_or(u32::MAX);
         process.busy_until = self.now + compute;
         let leaves = process.busy_until;
-        if process.ready && !was_ready {
+        if process.serving && !was_serving {
             let lobby = std::mem::take(&mut process.lobby);
             process.inbox.extend(lobby);
         }

@@ -24,6 +24,8 @@ const OPEN_CALLS_MAX: usize = 16_000;
 const ABANDONED_CALLS_MAX: usize = 1024;
 /// Bytes that wait to be written before more requests are taken.
 const OUTGOING_BYTES_MAX: usize = 1 << 20;
+/// What answers begin with where the address is one of the web view.
+const HTTP: &[u8] = b"HTTP/";
 /// Largest answer: twice the largest frame that servers accept by default.
 const FRAME_BYTES_MAX: usize = 32 << 20;
 /// Bytes that the buffers start with.
@@ -306,6 +308,12 @@ impl Task {
 
     fn read_answers(&mut self) -> Result<(), String> {
         self.heard = Instant::now();
+        if self.incoming.starts_with(HTTP) {
+            return Err(
+                "it serves HTTP there: give the address that clients talk to, port 8046 by default"
+                    .to_owned(),
+            );
+        }
         while let Some(response) = decode_frame::<Response>(&mut self.incoming, FRAME_BYTES_MAX)
             .map_err(|error| format!("it sent something else than answers: {error}"))?
         {

@@ -9,10 +9,8 @@ use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
 use crate::core::limits::Limits;
 use crate::core::node::{Config, Start};
-use crate::core::store::HistoryLimits;
 use crate::sim::chance::What;
 use crate::sim::check::Violation;
-use crate::sim::check::acceptors::Memory;
 use crate::sim::disk::{Device, Fate, Handle, Lane, Manner, Storage};
 use crate::sim::fault::NEVER_TROUBLED;
 use crate::sim::machine::Machine;
@@ -22,7 +20,7 @@ use crate::sim::params::micros;
 use crate::sim::process::{HostId, Outgoing, Pid, Process};
 
 /// Bytes of history that nodes keep: more than any run makes.
-const HISTORY_BYTES: u64 = 1 << 40;
+pub(super) const HISTORY_BYTES: u64 = 1 << 40;
 
 /// The name of the cluster.
 const CLUSTER: &str = "sim";
@@ -42,6 +40,9 @@ pub struct Mount {
     pub device: Option<Device>,
     /// Disks that there were before.
     devices: u64,
+    /// The process that writes to it, or has been the last to do so, and how often that was started
+    /// before.
+    pub(super) holder: Option<(Pid, u32)>,
     /// The process that may come back with what it holds, and the members that it knew of.
     pub sleeper: Option<(Pid, Vec<Vec<NodeId>>)>,
     /// Whether somebody has done something to it that no disk does that works.
@@ -55,13 +56,21 @@ pub struct Mount {
 }
 
 /// That processes come back, as a sentence.
-const READABLE: &str = "what a crash leaves on a disk that works can be read";
+pub(super) const READABLE: &str = "what a crash leaves on a disk that works can be read";
 
 /// How long it takes until somebody has seen to a disk that failed when it was read.
 const REPAIR: Duration = micros(100_000);
 
 /// How long a process stays away that has died while it came back.
 const RELAPSE: Duration = micros(20_000);
+
+/// Who a process is when it is started once more.
+fn next_life(identity: &Identity) -> Identity {
+    Identity {
+        boot: identity.boot.saturating_add(1),
+        ..identity.clone()
+    }
+}
 
 impl<M: Machine> World<M> {
     /// The program is started on a host, unless it runs there: who has left something on its disk
@@ -75,7 +84,14 @@ impl<M: Machine> World<M> {
             return;
         };
         let directory = Directory::on(device.handle(Lane::Log, self.now));
-        match self.read(&directory) {
+        let read = self.read(&directory);
+        if let Ok(found) = &read {
+            let identity = found.as_ref().map(|(identity, _)| identity);
+            if let Err(violation) = self.check_identity(host, identity) {
+                self.accuse(violation);
+            }
+        }
+        match read {
             Ok(None) => {
                 self.start(host);
             }
@@ -118,7 +134,8 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// What the process reads that comes back: who it was, and what.
+    /// What the process reads that comes back: who it was, and what. It writes down who it is from
+    /// now on.
     fn read(
         &self,
         directory: &Directory<Handle>,
@@ -127,11 +144,7 @@ impl<M: Machine> World<M> {
             return Ok(None);
         };
         let recovered = directory.recover(identity.id, self.history_limits())?;
-        let identity = Identity {
-            boot: identity.boot.saturating_add(1),
-            ..identity
-        };
-        directory.identify(&identity)?;
+        directory.identify(&next_life(&identity))?;
         Ok(Some((identity, recovered)))
     }
 
@@ -145,6 +158,7 @@ impl<M: Machine> World<M> {
             recovered,
             ..
         } = *waking;
+        let identity = next_life(&identity);
         let (id, boot) = (identity.id, identity.boot);
         let start = Start::Resume {
             cluster: CLUSTER.to_owned(),
@@ -174,70 +188,6 @@ impl<M: Machine> World<M> {
         }
         if let Some(place) = self.core.iter_mut().find(|core| **core == former) {
             *place = pid;
-        }
-    }
-
-    /// Whoever comes back remembers what it must; and what it remembers is durable, or it could forget
-    /// it in its next life.
-    fn check_memory(&mut self, pid: Pid) {
-        if self.is_given_up(pid) {
-            return;
-        }
-        let process = &self.processes[pid];
-        let id = process.id;
-        let checkpoint = process.machine.as_ref().and_then(M::checkpoint);
-        let (Some(checkpoint), Some(device)) = (checkpoint, process.storage.device()) else {
-            return;
-        };
-        let view = process.machine.as_ref().and_then(M::view);
-        let applied = view.map(|view| view.applied).unwrap_or_default();
-        let memory = Memory::of(applied, &checkpoint.memory);
-        let durable = self.memory_on(&device.worst(self.now), id);
-        let judged = durable.and_then(|durable| self.observer.comes_back(id, &memory, &durable));
-        if let Err(violation) = judged {
-            self.accuse(violation);
-        }
-    }
-
-    /// What a process would remember that came back with this disk.
-    fn memory_on(&self, device: &Device, id: NodeId) -> Result<Memory, Violation> {
-        let directory = Directory::on(device.handle(Lane::Log, self.now));
-        match directory.recover(id, self.history_limits()) {
-            Ok(recovered) => Ok(Memory::of(recovered.state.applied(), &recovered.records)),
-            Err(error) => {
-                let detail = format!(
-                    "{id} at {} ms, after a loss of power: {error}",
-                    self.now.0 / 1000
-                );
-                Err(Violation::new(READABLE, detail))
-            }
-        }
-    }
-
-    /// Should the power go now everywhere, everybody would remember what it must.
-    pub(in crate::sim) fn check_disks(&self) -> Result<(), Violation> {
-        for mount in self.mounts.iter().filter(|mount| !mount.is_damaged) {
-            let Some(device) = &mount.device else {
-                continue;
-            };
-            let worst = device.worst(self.now);
-            let directory = Directory::on(worst.handle(Lane::Log, self.now));
-            let identity = directory.identity().map_err(|error| {
-                let detail = format!("at the end, after a loss of power: {error}");
-                Violation::new(READABLE, detail)
-            })?;
-            if let Some(Identity { id, .. }) = identity {
-                let memory = self.memory_on(&worst, id)?;
-                self.observer.remembers(id, &memory)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn history_limits(&self) -> HistoryLimits {
-        HistoryLimits {
-            revs: self.params.history_revs.max(1),
-            bytes: HISTORY_BYTES,
         }
     }
 
@@ -299,6 +249,7 @@ impl<M: Machine> World<M> {
     fn lose_disk(&mut self, host: HostId) {
         let mount = &mut self.mounts[host];
         mount.device = None;
+        mount.holder = None;
         mount.sleeper = None;
         mount.is_damaged = false;
     }
@@ -372,6 +323,7 @@ impl<M: Machine> World<M> {
         let mut config = self.config(pid, id, host, start);
         config.boot = boot;
         config.durable = storage.device().is_some();
+        self.mounts[host].holder = config.durable.then_some((pid, boot));
         let machine = M::new(config, &self.shared);
         let mut process =
             Process::new(who, host, id, machine, self.now, &self.chance, &self.params);

@@ -5,6 +5,7 @@ mod healing;
 mod lineages;
 mod links;
 mod lives;
+mod memory;
 mod sessions;
 mod telling;
 mod turns;

@@ -164,7 +164,7 @@ impl Device {
         done
     }
 
-    /// An operation fails, after so many others.
+    /// An operation fails, after so many others. Those that read count as well.
     pub fn fail_after(&self, operations: u64) {
         self.0.borrow_mut().fails_after = Some(operations);
     }
@@ -277,17 +277,26 @@ impl Inner {
         if needs_space && self.full_until > begins {
             return Some(io::ErrorKind::StorageFull.into());
         }
-        match &mut self.fails_after {
-            Some(0) => {
-                self.fails_after = None;
-                Some(io::Error::other("input/output error"))
-            }
-            Some(left) => {
-                *left -= 1;
-                None
-            }
-            None => None,
+        self.fails_now().then(io_error)
+    }
+
+    /// Counts an operation, and tells whether it is the one that fails.
+    fn fails_now(&mut self) -> bool {
+        let fails = self.fails_after == Some(0);
+        self.fails_after = self.fails_after.and_then(|left| left.checked_sub(1));
+        fails
+    }
+
+    /// Something is read, which fails like anything else.
+    fn before_reading(&mut self, path: &str) -> Result<(), DiskError> {
+        if !self.fails_now() {
+            return Ok(());
         }
+        self.has_failed = true;
+        Err(DiskError {
+            path: path.to_owned(),
+            source: io_error(),
+        })
     }
 
     /// What an operation does to the names.
@@ -331,7 +340,8 @@ impl Disk for Handle {
     type File = OpenFile;
 
     fn read(&self, path: &str) -> Result<Vec<u8>, DiskError> {
-        let inner = self.device.0.borrow();
+        let inner = &mut *self.device.0.borrow_mut();
+        inner.before_reading(path)?;
         let file = inner.file(path)?;
         if inner.plan.is_empty() {
             return Ok(inner.volume.read(file).to_vec());
@@ -344,7 +354,8 @@ impl Disk for Handle {
     }
 
     fn list(&self, path: &str) -> Result<Vec<String>, DiskError> {
-        let inner = self.device.0.borrow();
+        let inner = &mut *self.device.0.borrow_mut();
+        inner.before_reading(path)?;
         let folder = match path {
             "" => String::new(),
             path if inner.names.get(path) == Some(&Entry::Directory) => format!("{path}/"),
@@ -441,6 +452,10 @@ impl Disk for Handle {
         let name = path.to_owned();
         self.plan(path, Op::SyncDirectory { path: name })
     }
+}
+
+fn io_error() -> io::Error {
+    io::Error::other("input/output error")
 }
 
 fn missing(path: &str) -> DiskError {

@@ -30,14 +30,21 @@ impl<M: Machine> World<M> {
                 host,
                 after,
                 back_us,
-            } => {
-                if let Some(pid) = self.process_on(*host)
-                    && let Some(device) = self.processes[pid].storage.device()
-                {
-                    device.fail_after(*after);
-                    self.processes[pid].back_after_failure_us = *back_us;
+            } => match self.process_on(*host) {
+                Some(pid) => {
+                    if let Some(device) = self.processes[pid].storage.device() {
+                        device.fail_after(*after);
+                        self.processes[pid].back_after_failure_us = *back_us;
+                    }
                 }
-            }
+                // Whoever comes back there meets it.
+                None => {
+                    self.ensure_host(*host);
+                    if let Some(device) = &self.mounts[*host].device {
+                        device.fail_after(*after);
+                    }
+                }
+            },
             Fault::DiskFull { host, span_us } => {
                 let until = self.now + micros(*span_us);
                 if let Some(pid) = self.process_on(*host)

@@ -24,6 +24,8 @@ const EFFECTS: u64 = 8;
 
 /// Processes in a million that die again while they come back.
 const RELAPSES_PPM: u32 = 200_000;
+/// Failures of disks in a million that befall those who are to come back, if anybody is.
+const SLEEPERS_PPM: u32 = 500_000;
 /// Operations on its disk that a process needs to come back, about.
 const READ_OPERATIONS: u64 = 8;
 
@@ -208,11 +210,20 @@ impl<M: Machine> World<M> {
                     relapse: self.draw_fate(dice).1,
                 })
             }
-            Kind::DiskError => Some(Fault::DiskError {
-                host,
-                after: dice.magnitude(1, 64) - 1,
-                back_us,
-            }),
+            Kind::DiskError => {
+                let sleeping = (0..self.hosts.len()).filter(|h| self.mounts[*h].sleeper.is_some());
+                let sleeping: Vec<HostId> = sleeping.collect();
+                let is_asleep = !sleeping.is_empty() && dice.hit(SLEEPERS_PPM);
+                Some(Fault::DiskError {
+                    host: if is_asleep {
+                        *dice.pick(&sleeping)
+                    } else {
+                        host
+                    },
+                    after: dice.magnitude(1, 64) - 1,
+                    back_us,
+                })
+            }
             Kind::DiskFull => Some(Fault::DiskFull { host, span_us }),
             Kind::SlowDisk => Some(Fault::SlowDisk {
                 host,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Happening, World};
-use crate::core::durable::{Directory, Identity, Recovered, Standing, Unusable};
+use crate::core::durable::{Directory, DiskError, Identity, Recovered, Standing, Unusable};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
@@ -115,11 +115,8 @@ impl<M: Machine> World<M> {
                 }));
                 self.queue.push(at, happening);
             }
-            Err(Unusable::Disk(_)) if device.take_failed() => {
-                device.stop(self.now);
-                device.mend();
-                let at = self.now + REPAIR;
-                self.queue.push(at, Happening::Start { host });
+            Err(Unusable::Disk(error)) if device.take_failed() => {
+                self.start_after_repair(host, &device, &error);
             }
             Err(error) => {
                 if !self.mounts[host].is_damaged {
@@ -132,6 +129,18 @@ impl<M: Machine> World<M> {
                 self.start(host);
             }
         }
+    }
+
+    /// A process cannot read its disk, or not write what it has to before it begins: it says so and
+    /// ends, and is started again when somebody has seen to the disk.
+    fn start_after_repair(&mut self, host: HostId, device: &Device, error: &DiskError) {
+        sometimes!(DiskFailsInRecovery);
+        let why = error.to_string();
+        self.tell(Place::World, || Happened::Unstarted { host, why: &why });
+        device.stop(self.now);
+        device.mend();
+        let at = self.now + REPAIR;
+        self.queue.push(at, Happening::Start { host });
     }
 
     /// What the process reads that comes back: who it was, and what. It writes down who it is from
@@ -166,15 +175,24 @@ impl<M: Machine> World<M> {
             records: recovered.records,
         };
         let device = mount.device.clone().expect("it was read");
-        let sleeper = mount.sleeper.take();
-        mount.is_damaged = false;
+        let tail = Some(recovered.tail);
         let storage = Storage::on(
-            device,
+            device.clone(),
             identity,
-            Some(recovered.tail),
+            tail,
             self.params.log_bytes,
             self.now,
         );
+        let storage = match storage {
+            Ok(storage) => storage,
+            Err(error) => {
+                device.take_failed();
+                return self.start_after_repair(host, &device, &error);
+            }
+        };
+        let mount = &mut self.mounts[host];
+        let sleeper = mount.sleeper.take();
+        mount.is_damaged = false;
         sometimes!(ComesBack);
         self.remains.comes_back(id);
         let pid = self.add_process(host, id, boot, start, storage);
@@ -307,7 +325,8 @@ impl<M: Machine> World<M> {
             through: Vec::new(),
             standing: Standing::Whole,
         };
-        Storage::on(device, identity, None, self.params.log_bytes, self.now)
+        let storage = Storage::on(device, identity, None, self.params.log_bytes, self.now);
+        storage.expect("there is no log to be opened")
     }
 
     pub(super) fn add_process(

@@ -146,14 +146,13 @@ impl Device {
     pub fn worst(&self, now: Time) -> Device {
         let inner = &mut *self.0.borrow_mut();
         inner.settle(now);
-        let device = Device::new(inner.sync, inner.dice.clone());
-        {
-            let copy = &mut *device.0.borrow_mut();
-            copy.volume = inner.volume.worst();
-            copy.names.clone_from(copy.volume.names());
-            copy.files = inner.files;
-        }
-        device
+        inner.copy(inner.volume.worst())
+    }
+
+    /// A disk that holds what this one does, while nobody works with it.
+    pub fn copy(&self) -> Device {
+        let inner = self.0.borrow();
+        inner.copy(inner.volume.clone())
     }
 
     /// Does something with what the disk holds, while nobody works with it.
@@ -194,6 +193,18 @@ impl Device {
 }
 
 impl Inner {
+    /// A disk like this one that holds something else.
+    fn copy(&self, volume: Volume) -> Device {
+        let device = Device::new(self.sync, self.dice.clone());
+        {
+            let copy = &mut *device.0.borrow_mut();
+            copy.names.clone_from(volume.names());
+            copy.volume = volume;
+            copy.files = self.files;
+        }
+        device
+    }
+
     /// What is done by now is done.
     fn settle(&mut self, now: Time) {
         while let Some(first) = self.plan.first_entry() {

@@ -11,6 +11,7 @@ use crate::core::limits::Limits;
 use crate::core::node::{Config, Start};
 use crate::sim::chance::What;
 use crate::sim::check::Violation;
+use crate::sim::check::acceptors::Memory;
 use crate::sim::disk::{Device, Fate, Handle, Lane, Manner, Storage};
 use crate::sim::fault::NEVER_TROUBLED;
 use crate::sim::machine::Machine;
@@ -45,14 +46,26 @@ pub struct Mount {
     pub(super) holder: Option<(Pid, u32)>,
     /// The process that may come back with what it holds, and the members that it knew of.
     pub sleeper: Option<(Pid, Vec<Vec<NodeId>>)>,
-    /// Whether somebody has done something to it that no disk does that works.
-    pub is_damaged: bool,
+    /// What somebody has done to it that no disk does that works.
+    pub harm: Option<Harm>,
     /// How often somebody has begun to read it.
     reads: u64,
     /// What was read there, while that takes its time.
     pub waking: Option<Box<Waking>>,
     /// The next process that reads it dies after so many operations, and what is left then.
     pub relapse: Option<(u64, Fate)>,
+}
+
+/// How a disk was damaged, and what is to be expected of whoever reads it.
+#[derive(Debug)]
+pub enum Harm {
+    /// It must be refused.
+    Surely,
+    /// A log is missing: it must be refused, unless all is remembered without it that was before.
+    Log(Memory),
+    /// It may be that nobody can notice it: a former snapshot stands in for the newest one, or the
+    /// power went later, and something older has come to the place of what was damaged.
+    Perhaps,
 }
 
 /// That processes come back, as a sentence.
@@ -96,6 +109,9 @@ impl<M: Machine> World<M> {
                 self.start(host);
             }
             Ok(Some((identity, recovered))) => {
+                if let Err(violation) = self.check_harm(host, &recovered) {
+                    self.accuse(violation);
+                }
                 let mount = &mut self.mounts[host];
                 mount.reads += 1;
                 let nth = mount.reads;
@@ -119,7 +135,7 @@ impl<M: Machine> World<M> {
                 self.start_after_repair(host, &device, &error);
             }
             Err(error) => {
-                if !self.mounts[host].is_damaged {
+                if self.mounts[host].harm.is_none() {
                     let detail = format!("host {host} at {} ms: {error}", self.now.0 / 1000);
                     self.accuse(Violation::new(READABLE, detail));
                 }
@@ -192,7 +208,7 @@ impl<M: Machine> World<M> {
         };
         let mount = &mut self.mounts[host];
         let sleeper = mount.sleeper.take();
-        mount.is_damaged = false;
+        mount.harm = None;
         sometimes!(ComesBack);
         self.remains.comes_back(id);
         let pid = self.add_process(host, id, boot, start, storage);
@@ -229,7 +245,11 @@ impl<M: Machine> World<M> {
         match fate {
             Fate::Gone => self.lose_disk(host),
             Fate::Written => device.stop(self.now),
-            Fate::Synced => device.lose_power(self.now),
+            Fate::Synced => {
+                device.lose_power(self.now);
+                let harm = &mut self.mounts[host].harm;
+                *harm = harm.take().map(|_| Harm::Perhaps);
+            }
         }
     }
 
@@ -269,7 +289,7 @@ impl<M: Machine> World<M> {
         mount.device = None;
         mount.holder = None;
         mount.sleeper = None;
-        mount.is_damaged = false;
+        mount.harm = None;
     }
 
     /// Starts a process on a host. The first one founds the cluster; others are told the addresses
@@ -531,6 +551,6 @@ impl<M: Machine> World<M> {
         };
         let mount = &self.mounts[self.processes[pid].host];
         let sleeps = mount.sleeper.as_ref().is_some_and(|(one, _)| *one == pid);
-        self.processes[pid].is_alive() || (sleeps && !mount.is_damaged)
+        self.processes[pid].is_alive() || (sleeps && mount.harm.is_none())
     }
 }

@@ -1,8 +1,8 @@
 //! What processes find on their disks is compared with what they must not forget.
 
-use super::World;
 use super::lives::{HISTORY_BYTES, READABLE};
-use crate::core::durable::{Directory, Identity};
+use super::{Harm, World};
+use crate::core::durable::{Directory, Identity, Recovered};
 use crate::core::id::NodeId;
 use crate::core::store::HistoryLimits;
 use crate::sim::check::Violation;
@@ -10,6 +10,9 @@ use crate::sim::check::acceptors::{Memory, REMEMBERS};
 use crate::sim::disk::{Device, Lane};
 use crate::sim::machine::Machine;
 use crate::sim::process::{HostId, Pid};
+
+/// That damage is noticed, as a sentence.
+const REFUSED: &str = "what was damaged on a disk is refused";
 
 impl<M: Machine> World<M> {
     /// A disk says whose it is: if that is not the process that has written to it, with all its lives,
@@ -58,6 +61,32 @@ impl<M: Machine> World<M> {
         }
     }
 
+    /// What was damaged must not have been read as if nothing were.
+    pub(super) fn check_harm(&self, host: HostId, recovered: &Recovered) -> Result<(), Violation> {
+        let what = match &self.mounts[host].harm {
+            None | Some(Harm::Perhaps) => return Ok(()),
+            Some(Harm::Surely) => "something was changed or is missing",
+            Some(Harm::Log(before)) => {
+                let now = Memory::of(recovered.state.applied(), &recovered.records);
+                if now == *before {
+                    return Ok(());
+                }
+                "a log is missing"
+            }
+        };
+        let detail = format!("host {host} at {} ms: {what}", self.now.0 / 1000);
+        Err(Violation::new(REFUSED, detail))
+    }
+
+    /// Whose a disk is, and what can be read there, if it is anybody's. Changes nothing.
+    pub(in crate::sim) fn examine(&self, device: &Device) -> Option<(NodeId, Recovered)> {
+        let copy = device.copy();
+        let directory = Directory::on(copy.handle(Lane::Log, self.now));
+        let id = directory.identity().ok()??.id;
+        let recovered = directory.recover(id, self.history_limits()).ok()?;
+        Some((id, recovered))
+    }
+
     /// What a process would remember that came back with this disk.
     fn memory_on(&self, device: &Device, id: NodeId) -> Result<Memory, Violation> {
         let directory = Directory::on(device.handle(Lane::Log, self.now));
@@ -76,7 +105,7 @@ impl<M: Machine> World<M> {
     /// Should the power go now everywhere, everybody would remember what it must.
     pub(in crate::sim) fn check_disks(&self) -> Result<(), Violation> {
         for (host, mount) in self.mounts.iter().enumerate() {
-            let Some(device) = mount.device.as_ref().filter(|_| !mount.is_damaged) else {
+            let Some(device) = mount.device.as_ref().filter(|_| mount.harm.is_none()) else {
                 continue;
             };
             let worst = device.worst(self.now);

@@ -24,7 +24,7 @@ use doozer::client::{Client, Condition, Error};
 use doozer::core::id::Rev;
 use doozer::core::protocol::client::ErrorCode;
 use following::Following;
-use place::{PATIENCE, Place, cluster, contents, doozer, refused, run};
+use place::{PATIENCE, Place, cluster, command, contents, doozer, refused, run};
 use processes::{connect, free_port, guide_cluster};
 use tokio::time::sleep;
 
@@ -235,6 +235,18 @@ async fn what_is_no_whole_dump_is_refused_with_the_line_before_anything_happens(
     }
     assert!(contents(&client).await.is_empty());
     assert!(client.rev().await.unwrap() < Rev(1000));
+}
+
+#[tokio::test]
+async fn a_dump_that_nobody_reads_is_a_failure() {
+    let (server, _) = cluster(&[]).await;
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = command(&server.addr, &["dump"]);
+    let output = command.stdout(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("it is no backup"), "{said}");
 }
 
 #[tokio::test]

@@ -380,3 +380,25 @@ fn bench_measures_a_real_server() {
         assert!(result["ops"].as_u64().unwrap() > 0, "{result}");
     }
 }
+
+#[test]
+fn filling_is_given_up_when_the_server_has_gone() {
+    let server = Doozerd::alone();
+    let uri = server.uri();
+    let filling = std::thread::spawn(move || {
+        let flags = ["--keys", "9000000", "--connections", "2"];
+        doozer(&uri, &[&["bench", "fill"], &flags[..]].concat(), b"")
+    });
+    let first = ["get", "/bench/0000/0000"];
+    while doozer(&server.uri(), &first, b"").code != Some(0) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    drop(server);
+    let done = filling.join().unwrap();
+    assert_eq!(done.code, Some(2), "{}", done.err);
+    assert!(
+        done.err.contains("of 9000000 keys were not written"),
+        "{}",
+        done.err
+    );
+}

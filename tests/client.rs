@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use doozer::client::{Change, Client, Condition, Entry, Error, File, Options, Stat};
 use doozer::core::id::Rev;
-use doozer::core::protocol::client::{ErrorCode, Verb};
+use doozer::core::protocol::client::{ErrorCode, Restoration, Verb};
 use fake::{Cluster, Mood, Server};
 
 async fn to(servers: &[&Server]) -> Client {
@@ -168,6 +168,20 @@ async fn a_write_that_was_sent_and_not_answered_is_not_repeated() {
         client.connected_to().await.unwrap().as_str(),
         server.addr.to_string()
     );
+}
+
+#[tokio::test]
+async fn a_write_whose_outcome_the_server_does_not_know_is_unknown_and_not_repeated() {
+    let cluster = Cluster::new();
+    let server = Server::start(&cluster, Mood::Behind);
+    let client = to(&[&server]).await;
+    let error = client.set("/a", "1", Condition::ALWAYS).await.unwrap_err();
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+    assert_eq!(cluster.seen(Verb::Set).len(), 1);
+    // Who may do it again is told the same.
+    let step = Restoration::default();
+    let error = client.restore(step).await.unwrap_err();
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -359,6 +373,25 @@ async fn lists_are_complete_and_in_order_across_broken_connections() {
         revs.len() > 500 && revs.iter().all(|rev| *rev == Some(500)),
         "one revision"
     );
+}
+
+#[tokio::test]
+async fn lists_are_complete_where_the_server_takes_few_requests_at_a_time() {
+    let cluster = Cluster::new();
+    for n in 100..300 {
+        cluster.put(&format!("/d/{n}"), "x");
+    }
+    for most in [1, 2, 20] {
+        let server = Server::start(&cluster, Mood::Takes(most));
+        let client = to(&[&server]).await;
+        let mut names = client.names("/d").await.unwrap();
+        let mut found = Vec::new();
+        while let Some(name) = names.next().await.unwrap() {
+            found.push(name);
+        }
+        let expected: Vec<String> = (100..300).map(|n| n.to_string()).collect();
+        assert_eq!(found, expected);
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,9 @@ use std::time::{Duration, Instant};
 
 use doozer::client::Condition;
 use doozer::core::id::Rev;
-use members::{Member, PATIENCE, Place, client, cluster, cluster_at, free_port, refused, spawn};
+use members::{
+    Member, PATIENCE, Place, can_trace, client, cluster, cluster_at, free_port, refused, spawn,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -144,6 +146,54 @@ async fn what_was_acknowledged_outlives_any_number_of_members() {
         let slot = slot.expect("it answers").expect("it is there");
         assert_eq!(&slot.value[..], ids[nth].as_bytes());
     }
+}
+
+/// What the command line says to this, and whether it was done.
+fn commanded(addr: &str, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_doozer"))
+        .args(["-a", addr])
+        .args(arguments)
+        .output()
+        .expect("doozer runs");
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+#[tokio::test]
+async fn who_comes_back_alone_tells_what_it_has_and_can_be_made_a_new_cluster() {
+    let place = Place::new();
+    let mut members = cluster(&place, &["-timeout", "2"], "").await;
+    let at = client(&[&members[0].addr]).await;
+    let set = at.set("/kept", "x", Condition::MISSING).await;
+    set.expect("it answers");
+    // That it was decided is written with whatever comes later, such as pulses. Whoever comes back
+    // without that has to ask a majority.
+    sleep(Duration::from_secs(3)).await;
+    for member in &mut members {
+        member.kill();
+    }
+    members.truncate(1);
+    let alone = &mut members[0];
+    alone.again();
+    alone.says("coming back as").await;
+    let (_, said) = commanded(&alone.addr, &["--local", "get", "/kept"]);
+    assert_eq!(said, "x");
+    let (is_well, said) = commanded(&alone.addr, &["status"]);
+    assert!(!is_well && said.contains("NO MAJORITY"), "{said}");
+    alone.says("the majority is lost").await;
+    let (_, dump) = commanded(&alone.addr, &["--local", "dump"]);
+    assert!(dump.contains("/kept"), "{dump}");
+    let (is_done, said) = commanded(&alone.addr, &["recover", "--yes"]);
+    assert!(is_done, "{said}");
+    alone.says(" ready: ").await;
+    let (is_done, said) = commanded(&alone.addr, &["get", "/kept"]);
+    assert!(is_done && said == "x", "{said}");
+    let set = client(&[&alone.addr]).await;
+    let set = set.set("/after", "y", Condition::MISSING).await;
+    set.expect("it is a cluster of its own");
 }
 
 #[tokio::test]
@@ -280,17 +330,6 @@ async fn stops_when_the_disk_fails(call: &str, nth: u32) {
     last.again();
     last.says(" ready: ").await;
     check(&[last], &acknowledged).await;
-}
-
-/// Whether this machine lets a test make the calls of a process fail.
-fn can_trace() -> bool {
-    let traced = ["-D", "-f", "-qq", "-o", "/dev/null", "true"];
-    let run = Command::new("strace").args(traced).status();
-    let can = run.is_ok_and(|status| status.success());
-    if !can {
-        println!("SKIPPED: there is no strace, or it may not trace");
-    }
-    can
 }
 
 #[tokio::test]

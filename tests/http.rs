@@ -228,6 +228,19 @@ fn watches_go_on_where_they_were_and_say_what_is_forgotten() {
 }
 
 #[test]
+fn who_watches_what_is_quiet_hears_how_far_it_is_although_others_write() {
+    let node = Node::alone();
+    let mut quiet = node.watch("pattern=/quiet", &[]);
+    let first = quiet.next_id();
+    let rev = node.put("/busy", "x");
+    // Every second from here on the node writes of itself.
+    let later = quiet.next_id();
+    assert!(first < rev && rev < later, "{first} {rev} {later}");
+    let mut back = node.watch("pattern=/quiet", &[&format!("Last-Event-ID: {later}")]);
+    assert_eq!(back.next_id(), later);
+}
+
+#[test]
 fn many_watchers_get_every_event_in_order() {
     let node = Node::alone();
     let mut watchers: Vec<Events> = (0..50)
@@ -240,6 +253,29 @@ fn many_watchers_get_every_event_in_order() {
     for events in &mut watchers {
         for n in 0..writes {
             assert_eq!(events.next()["text"], n.to_string());
+        }
+    }
+}
+
+#[test]
+fn watchers_get_every_event_where_a_connection_may_have_few_requests_open() {
+    let node = Node::start(1, free_port(), &["-max-requests", "20"], &[]);
+    let first = node.put("/n/first", "x");
+    let mut live = node.watch(&format!("pattern=/n/*&from={first}"), &[]);
+    assert_eq!(live.next()["text"], "x");
+    let writes = 100;
+    for round in 0..3 {
+        for n in 0..writes {
+            node.put("/n/x", &format!("{round}.{n}"));
+        }
+        for n in 0..writes {
+            assert_eq!(live.next()["text"], format!("{round}.{n}"));
+        }
+        let mut past = node.watch(&format!("pattern=/n/x&from={first}"), &[]);
+        for round in 0..=round {
+            for n in 0..writes {
+                assert_eq!(past.next()["text"], format!("{round}.{n}"));
+            }
         }
     }
 }
@@ -279,6 +315,12 @@ fn a_secret_is_needed_where_one_is_set_and_the_read_only_one_never_writes() {
         assert_eq!(code(method, file, &[&wrong]), 401);
         assert_eq!(code(method, file, &[&ro]), 403);
     }
+    // Nobody waits for a value that will not be written.
+    let long = "Content-Length: 1000000";
+    let begin = Instant::now();
+    assert_eq!(code("PUT", file, &[long]), 401);
+    assert_eq!(code("PUT", file, &[long, &ro]), 403);
+    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
     assert_eq!(node.ask("GET", file, &[&ro], b"").text(), "v");
     assert_eq!(code("DELETE", file, &[&rw]), 204);
     // What says nothing about the files is open.
@@ -303,6 +345,13 @@ fn pages_of_others_are_kept_out() {
     );
     assert_eq!(code(&[&format!("Origin: http://{}", node.web)]), 200);
     assert_eq!(code(&["Host: localhost:8000"]), 200);
+    // Whatever can be read without a secret could be read by pages whose name leads here.
+    let [rw, ro] = [("DOOZER_RWSECRET", "rw"), ("DOOZER_ROSECRET", "ro")];
+    for (secrets, expected) in [(vec![rw], 403), (vec![rw, ro], 401)] {
+        let node = Node::start(1, free_port(), &[], &secrets);
+        let read = |host: &str| node.ask("GET", "/api/v1/walk?pattern=/**", &[host], b"");
+        assert_eq!(read("Host: evil.example:8000").status, expected);
+    }
 }
 
 #[test]

@@ -48,6 +48,8 @@ struct Case {
 const READER: &[&str] = &["Authorization: Bearer ro"];
 const WRONG: &[&str] = &["Authorization: Bearer wrong"];
 const STRANGER: &[&str] = &["Origin: http://evil.example"];
+/// Who says so and sends less is waited for.
+const LONGER: &[&str] = &["Content-Length: 2"];
 const BIG: &[u8] = &[0; 1025];
 
 const fn get(who: Who, path: &'static str, status: u16, target: &'static str) -> Case {
@@ -246,6 +248,8 @@ const CASES: &[Case] = {
         ),
         get(Open, WATCH, 410, "/api/v1/watch?pattern=/**&from=1"),
         get(Early, WATCH, 503, "/api/v1/watch?pattern=/**"),
+        // Takes so long that the one that cannot start gives up meanwhile.
+        ask(Open, "PUT", FILE, 408, "/api/v1/files/b", LONGER, b"1"),
     ]
 };
 

@@ -7,6 +7,8 @@
     reason = "starts real processes, reads files, waits"
 )]
 
+#[path = "backup/damage.rs"]
+mod damage;
 #[path = "backup/following.rs"]
 mod following;
 #[path = "backup/place.rs"]
@@ -15,7 +17,7 @@ mod processes;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -25,7 +27,7 @@ use doozer::backup::{Journal, JournalError, read_journal};
 use doozer::client::{Change, Client, Condition, Event};
 use doozer::core::id::Rev;
 use following::Following;
-use place::{PATIENCE, Place, cluster, contents, doozer, refused};
+use place::{PATIENCE, Place, cluster, command, contents, doozer, refused};
 use processes::{connect, guide_cluster};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
@@ -254,6 +256,62 @@ async fn a_journal_waits_for_a_cluster_that_stands_still() {
     kill_process(pid, Signal::TERM).unwrap();
     following.ends().await;
     assert!(read_journal(Path::new(&dir), None).unwrap().contents.rev >= rev);
+}
+
+#[tokio::test]
+async fn a_journal_that_nobody_listens_to_goes_on_saving() {
+    let (server, client) = cluster(&[]).await;
+    for has_errors in [true, false] {
+        let place = Place::new();
+        let dir = place.file("journal");
+        let mut journal = command(&server.addr, &["--json", "journal", &dir]);
+        let mut journal = journal.spawn().unwrap();
+        let mut out = BufReader::new(journal.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert!(line.starts_with("{\"rev\":"), "{line}");
+        drop(out);
+        let errors = journal.stderr.take().filter(|_| has_errors);
+        let begin = Instant::now();
+        for n in 0..20 {
+            let set = client.set("/a", n.to_string(), Condition::ALWAYS).await;
+            let rev = set.unwrap();
+            while read_journal(Path::new(&dir), None).unwrap().contents.rev < rev {
+                assert!(begin.elapsed() < PATIENCE, "{rev} is not saved");
+                assert_eq!(journal.try_wait().unwrap(), None, "before {rev}");
+                sleep(Duration::from_millis(10)).await;
+            }
+        }
+        journal.kill().unwrap();
+        journal.wait().unwrap();
+        let mut said = String::new();
+        if let Some(mut errors) = errors {
+            errors.read_to_string(&mut said).unwrap();
+            let times = said
+                .matches("nobody reads standard output any more")
+                .count();
+            assert_eq!(times, 1, "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_journal_goes_on_where_a_connection_may_have_few_requests_open() {
+    let place = Place::new();
+    let dir = place.file("journal");
+    let (server, client) = cluster(&["-max-requests", "20"]).await;
+    let mut following = Following::start(&server.addr, &dir);
+    following.reach(Rev(1)).await;
+    for round in 0..3 {
+        for n in 0..100 {
+            let value = (100 * round + n).to_string();
+            client.set("/a", value, Condition::ALWAYS).await.unwrap();
+        }
+        let rev = client.rev().await.unwrap();
+        following.reach(rev).await;
+    }
+    let first = following.said().matches("following").count();
+    assert_eq!(first, 1, "{}", following.said());
 }
 
 /// Events that set one file, from a revision on.

@@ -15,8 +15,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use doozer::client::Condition;
-use members::{Member, PATIENCE, Place, client, cluster, free_port, refused, spawn};
+use doozer::client::{Address, Condition, Uri, status};
+use doozer::core::id::NodeId;
+use members::{Member, PATIENCE, Place, client, cluster, cluster_at, free_port, refused, spawn};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use tokio::time::sleep;
 
@@ -318,6 +319,40 @@ async fn a_damaged_directory_is_refused_and_its_process_repaired() {
     assert_eq!(&slot.value[..], repaired.id.as_bytes());
 }
 
+#[test]
+fn a_directory_that_was_repaired_before_can_be_repaired_without_its_identity() {
+    let place = Place::new();
+    let addr = format!("127.0.0.1:{}", free_port());
+    let (dir, log) = (place.dir(&addr), place.dir("log"));
+    let root = Path::new(&dir);
+    // What the repair has left, and what its process has written since.
+    let id = NodeId([7; 10]).to_string();
+    for folder in ["damaged-1", &id] {
+        fs::create_dir_all(root.join(folder)).expect("it can be made");
+    }
+    for arguments in [&["--data-dir", &dir][..], &["init", &dir, "-l", &addr]] {
+        let said = refused(arguments);
+        assert!(
+            said.contains("identity, offset 0: the file is missing"),
+            "{said}"
+        );
+        assert!(said.contains(&format!("doozerd repair {dir}")), "{said}");
+    }
+    let said = refused(&["repair", &dir]);
+    assert!(said.contains("its identity is lost as well"), "{said}");
+    let repair = ["repair", &dir, "127.0.0.1:1", "-l", &addr, "-c", "local"];
+    let mut child = spawn(&repair, "", Path::new(&log));
+    let begin = Instant::now();
+    while !root.join("identity").exists() {
+        assert!(begin.elapsed() < PATIENCE, "it is not repaired");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().expect("it lives");
+    child.wait().expect("it ends");
+    assert!(root.join("damaged-1").is_dir());
+    assert!(root.join("damaged-2").join(&id).is_dir() && !root.join(&id).exists());
+}
+
 /// Copies a directory with all that is in it.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("it can be made");
@@ -385,4 +420,65 @@ async fn a_copy_of_just_before_the_last_start_is_not_let_in() {
 #[tokio::test]
 async fn an_old_copy_is_not_let_in_by_those_who_have_been_started_since() {
     put_back(3, true).await;
+}
+
+/// Whether the process there says that a member may put commands into the log.
+async fn is_owner(at: &Member, id: &str) -> bool {
+    let addr: Address = at.addr.parse().expect("a well-formed address");
+    let status = status(&Uri::of(vec![addr]), None)
+        .await
+        .expect("it answers");
+    status.processes.iter().any(|one| one.id == id && one.owner)
+}
+
+#[tokio::test]
+async fn a_member_is_found_at_another_address_though_it_owns_nothing() {
+    let place = Place::new();
+    let port = free_port();
+    let mut members = cluster_at(&place, port, &["-c", "moving"], "").await;
+    let mut last = members.pop().expect("there are three");
+    last.stop();
+    let begin = Instant::now();
+    // What it could say of itself until then, it would say in slots of its own.
+    while is_owner(&members[0], &last.id).await {
+        assert!(begin.elapsed() < PATIENCE, "it still owns slots");
+        sleep(Duration::from_millis(100)).await;
+    }
+
+    let moved = format!("127.0.0.4:{port}");
+    let arguments = ["--data-dir", &last.dir, "-l", &moved, "--moved"];
+    last.child = spawn(&arguments, "", &last.log);
+    last.says(" ready: ").await;
+    let at_moved = client(&[&moved]).await;
+    let set = at_moved.set("/through", "the moved one", Condition::MISSING);
+    set.await.expect("it takes part");
+    let at_first = client(&[&members[0].addr]).await;
+    let file = at_first.get(&format!("/ctl/node/{}/addr", last.id)).await;
+    let file = file.expect("it answers").expect("it is there");
+    assert_eq!(&file.value[..], moved.as_bytes());
+    let slot = at_first.get("/ctl/cal/2").await;
+    let slot = slot.expect("it answers").expect("it is there");
+    assert_eq!(&slot.value[..], last.id.as_bytes());
+}
+
+#[tokio::test]
+async fn who_was_put_out_while_it_was_away_comes_back_with_its_id() {
+    let place = Place::new();
+    let mut members = cluster(&place, &["-timeout", "2"], "").await;
+    let mut last = members.pop().expect("there are three");
+    last.stop();
+    let at = client(&[&members[0].addr]).await;
+    let addr = format!("/ctl/node/{}/addr", last.id);
+    let begin = Instant::now();
+    while at.get(&addr).await.expect("it answers").is_some() {
+        assert!(begin.elapsed() < PATIENCE, "it is not put out");
+        sleep(Duration::from_millis(100)).await;
+    }
+    last.again();
+    last.says("member in /ctl/cal/2").await;
+    let back = client(&[&last.addr]).await;
+    assert_eq!(back.self_id().await.expect("it answers"), last.id);
+    let file = at.get(&addr).await.expect("it answers");
+    let file = file.expect("it has registered");
+    assert_eq!(&file.value[..], last.addr.as_bytes());
 }

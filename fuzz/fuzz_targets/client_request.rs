@@ -28,6 +28,7 @@ struct RequestFields<'a> {
     rev: Option<i64>,
     local: Option<bool>,
     force: Option<bool>,
+    exact: Option<bool>,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -65,6 +66,7 @@ fn request(fields: RequestFields<'_>) -> Request {
         rev: fields.rev,
         local: fields.local,
         force: fields.force,
+        exact: fields.exact,
     }
 }
 

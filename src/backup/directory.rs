@@ -12,13 +12,15 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
+use super::chain::Chain;
 use super::contents::{Change, Contents};
-use super::dump::{Origin, encode_dump, read_dump};
+use super::dump::{Origin, encode_dump};
 use super::line::{self, Damage};
-use super::log::{Batch, Log, LogHead, read_log};
+use super::log::{Batch, LogHead};
 use crate::client::Event;
 use crate::core::id::Rev;
 use crate::lock;
@@ -28,8 +30,8 @@ use crate::lock;
 pub const LOG_BYTES_MIN: u64 = 64 << 20;
 
 const LOCK: &str = "lock";
-const BASE: &str = "base-";
-const LOG: &str = "log-";
+pub(super) const BASE: &str = "base-";
+pub(super) const LOG: &str = "log-";
 /// What names of files end with that are not whole yet.
 const UNFINISHED: &str = ".tmp";
 /// What file systems make of themselves in an empty directory.
@@ -78,7 +80,15 @@ pub enum JournalError {
         /// What is wrong, and where.
         damage: Damage,
         /// What can be done.
-        remedy: &'static str,
+        remedy: String,
+    },
+    /// A file that others go on from is not there.
+    #[error("{path} is missing: put it back{remedy}", path = path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What else can be done.
+        remedy: String,
     },
     /// The journal does not have the revision.
     #[error("the journal does not have revision {at}: {has}")]
@@ -88,26 +98,6 @@ pub enum JournalError {
         /// What it has.
         has: String,
     },
-}
-
-/// What to do about a damaged base that has a predecessor.
-const OLDER_BASE: &str = "; move this file away: the base before it, with its logs, says the same";
-/// What to do about a damaged log.
-const DAMAGED_LOG: &str =
-    "; what was before can be restored with --at and the last revision of an earlier line";
-
-/// What a journal says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
-    /// Where it comes from.
-    pub origin: Origin,
-    /// What was there.
-    pub contents: Contents,
-    /// When the last change was written, in milliseconds since 1970; `None` if there is none behind
-    /// the base.
-    pub time: Option<u64>,
-    /// Bytes at the end that a crash has torn, and which are left out.
-    pub torn: u64,
 }
 
 /// Where a journal goes on.
@@ -177,15 +167,15 @@ impl Journal {
                 return Err(JournalError::NotOurs { path, name });
             }
         }
-        if numbers(path, BASE)?.is_empty() {
-            // Nothing of a first base that was not finished.
-            for number in numbers(path, LOG)? {
-                let file = path.join(name(LOG, number));
-                fs::remove_file(&file).map_err(at(&file))?;
+        let chain = match Chain::read(path, None, None) {
+            Err(JournalError::Empty { .. }) => {
+                remove(path, LOG, ..)?;
+                return Ok((journal, None));
             }
-            return Ok((journal, None));
-        }
-        let chain = Chain::read(path, None, None)?;
+            chain => chain?,
+        };
+        // The log of a base that was not finished: nothing is in it.
+        remove(path, LOG, chain.log + 1..)?;
         let outlook = Outlook {
             origin: chain.origin.clone(),
             rev: chain.contents.rev,
@@ -339,157 +329,38 @@ impl Journal {
     }
 }
 
-/// Reads the journal in a directory, up to a revision or to its end. It may be written to meanwhile.
-///
-/// # Errors
-///
-/// [`JournalError`].
-pub fn read_journal(path: &Path, rev: Option<Rev>) -> Result<Reading, JournalError> {
-    let chain = Chain::read(path, rev, None)?;
-    Ok(Reading {
-        origin: chain.origin,
-        contents: chain.contents,
-        time: chain.time,
-        torn: chain.torn,
-    })
-}
-
-/// A base and the logs that go on from it.
-struct Chain {
-    origin: Origin,
-    contents: Contents,
-    time: Option<u64>,
-    /// The numbers of the base and of the last log.
-    base: u64,
-    log: u64,
-    /// Where that log ends, what is torn behind it, and its next line.
-    log_end: u64,
-    torn: u64,
-    line: u64,
-}
-
-impl Chain {
-    /// Reads a base and its logs, as far as they go up to a revision and a number.
-    fn read(path: &Path, upto: Option<Rev>, last_log: Option<u64>) -> Result<Chain, JournalError> {
-        let bases = numbers(path, BASE)?;
-        let mut first = None;
-        for number in bases.iter().rev().copied() {
-            if last_log.is_some_and(|last| number > last) {
-                continue;
-            }
-            let (origin, contents) = read_base(path, number, bases.len() > 1)?;
-            let rev = contents.rev;
-            first = Some(rev);
-            if upto.is_none_or(|upto| rev <= upto) {
-                let mut chain = Chain {
-                    origin,
-                    contents,
-                    time: None,
-                    base: number,
-                    log: number,
-                    log_end: 0,
-                    torn: 0,
-                    line: 2,
-                };
-                chain.take_logs(path, upto, last_log)?;
-                return Ok(chain);
-            }
-        }
-        match first.zip(upto) {
-            None => Err(JournalError::Empty {
-                path: path.to_owned(),
-            }),
-            Some((first, at)) => Err(JournalError::Absent {
-                at,
-                has: format!("it begins at revision {first}"),
-            }),
-        }
-    }
-
-    fn take_logs(
-        &mut self,
-        path: &Path,
-        upto: Option<Rev>,
-        last_log: Option<u64>,
-    ) -> Result<(), JournalError> {
-        let logs = numbers(path, LOG)?;
-        let newest = logs.last().copied();
-        let wanted = logs
-            .range(self.base..=last_log.unwrap_or(u64::MAX))
-            .copied();
-        for number in wanted {
-            let file = path.join(name(LOG, number));
-            let bytes = fs::read(&file).map_err(at(&file))?;
-            let damaged = |damage| JournalError::Damaged {
-                path: file.clone(),
-                damage,
-                remedy: DAMAGED_LOG,
-            };
-            let log = read_log(&bytes, Some(number) == newest).map_err(damaged)?;
-            if log.head.after != self.contents.rev.0 || log.head.origin != self.origin {
-                // Revisions were lost, or the cluster began anew: another base goes on.
-                break;
-            }
-            (self.log, self.log_end) = (number, log.end);
-            self.torn = bytes.len() as u64 - log.end;
-            self.line = log.next_line();
-            self.apply(log, upto).map_err(damaged)?;
-        }
-        match upto {
-            Some(at) if self.contents.rev < at => Err(JournalError::Absent {
-                at,
-                has: format!("it goes on from there to revision {}", self.contents.rev),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn apply(&mut self, log: Log, upto: Option<Rev>) -> Result<(), Damage> {
-        for (number, batch) in log.batches {
-            for change in batch.changes {
-                if upto.is_some_and(|upto| change.rev > upto.0) {
-                    return Ok(());
-                }
-                let applied = self.contents.apply(change);
-                applied.map_err(|gap| Damage::nonsense(number, gap))?;
-            }
-            self.time = Some(batch.time);
-        }
-        Ok(())
-    }
-}
-
-fn read_base(
-    path: &Path,
-    number: u64,
-    has_others: bool,
-) -> Result<(Origin, Contents), JournalError> {
-    let file = path.join(name(BASE, number));
-    let bytes = fs::read(&file).map_err(at(&file))?;
-    read_dump(&bytes).map_err(|damage| JournalError::Damaged {
-        path: file,
-        damage,
-        remedy: if has_others { OLDER_BASE } else { "" },
-    })
-}
-
 /// Deletes what is older than the base before the newest one.
 fn tidy(path: &Path) -> Result<(), JournalError> {
     let bases = numbers(path, BASE)?;
-    let Some(oldest) = bases.iter().rev().nth(1) else {
+    let Some(oldest) = bases.iter().rev().nth(1).copied() else {
         return Ok(());
     };
-    for kind in [BASE, LOG] {
-        for number in numbers(path, kind)?.range(..oldest) {
-            let file = path.join(name(kind, *number));
-            fs::remove_file(&file).map_err(at(&file))?;
-        }
-    }
-    Ok(())
+    remove(path, BASE, ..oldest)?;
+    remove(path, LOG, ..oldest)
 }
 
-/// Writes a file that gets its name when it is whole and durable.
+/// Deletes the files of a kind whose numbers are in a range, for good.
+fn remove(path: &Path, kind: &str, which: impl RangeBounds<u64>) -> Result<(), JournalError> {
+    for number in numbers(path, kind)?.range(which) {
+        let file = path.join(name(kind, *number));
+        fs::remove_file(&file).map_err(at(&file))?;
+    }
+    sync_dir(path).map_err(at(path))
+}
+
+fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Writes a file that gets its name when it is whole and durable. It takes the place of none.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
+    if fs::exists(path).map_err(at(path))? {
+        let error = io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "it is there already, and stays",
+        );
+        return Err(at(path)(error));
+    }
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(UNFINISHED);
     let write = || {
@@ -497,12 +368,13 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&unfinished, path)?;
-        File::open(path.parent().expect("it is in a directory"))?.sync_all()
+        sync_dir(path.parent().expect("it is in a directory"))
     };
     write().map_err(at(path))
 }
 
-fn name(kind: &str, number: u64) -> String {
+/// The name of the file of a kind and a number.
+pub(super) fn name(kind: &str, number: u64) -> String {
     format!("{kind}{number}")
 }
 
@@ -524,12 +396,13 @@ fn names(path: &Path) -> Result<Vec<String>, JournalError> {
 }
 
 /// The numbers of the files of a kind.
-fn numbers(path: &Path, kind: &str) -> Result<BTreeSet<u64>, JournalError> {
+pub(super) fn numbers(path: &Path, kind: &str) -> Result<BTreeSet<u64>, JournalError> {
     let names = names(path)?;
     Ok(names.iter().filter_map(|name| number(name, kind)).collect())
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> JournalError {
+/// What the system says of a file.
+pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> JournalError {
     let path = path.to_owned();
     move |source| JournalError::Io {
         path: path.clone(),

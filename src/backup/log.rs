@@ -51,6 +51,8 @@ pub struct Log {
     pub batches: Vec<(u64, Batch)>,
     /// Bytes up to the end of the last whole line.
     pub end: u64,
+    /// What is wrong behind it.
+    pub damage: Option<Damage>,
 }
 
 impl LogHead {
@@ -70,13 +72,19 @@ impl Log {
     pub fn next_line(&self) -> u64 {
         self.batches.last().map_or(1, |(number, _)| *number) + 1
     }
+
+    /// Whether these bytes, which it was read from, are its first line and nothing else.
+    pub fn is_bare(&self, bytes: &[u8]) -> bool {
+        self.batches.is_empty() && self.end == bytes.len() as u64
+    }
 }
 
-/// Reads a log. What a crash has torn at its end is left out, if that `may_be_torn`.
+/// Reads a log up to its end, or to the first line that is damaged. What a crash has torn at its end is
+/// left out, if that `may_be_torn`.
 ///
 /// # Errors
 ///
-/// [`Damage`], with the line.
+/// [`Damage`] of the first line.
 pub fn read_log(bytes: &[u8], may_be_torn: bool) -> Result<Log, Damage> {
     let mut lines = Lines::new(bytes);
     let damage = |line, kind| Damage { line, kind };
@@ -89,6 +97,7 @@ pub fn read_log(bytes: &[u8], may_be_torn: bool) -> Result<Log, Damage> {
         head,
         batches: Vec::new(),
         end: (bytes.len() - lines.left()) as u64,
+        damage: None,
     };
     while let Some(text) = lines.next() {
         let number = lines.number;
@@ -101,15 +110,13 @@ pub fn read_log(bytes: &[u8], may_be_torn: bool) -> Result<Log, Damage> {
                 log.batches.push((number, batch));
                 log.end = (bytes.len() - lines.left()) as u64;
             }
-            Err(error) if error.kind == DamageKind::Sum || error.kind == DamageKind::CutOff => {
-                let is_last = !swallows(text, number) && !goes_on(&mut lines);
-                return if may_be_torn && is_last {
-                    Ok(log)
-                } else {
-                    Err(error)
-                };
+            Err(error) => {
+                let is_broken = matches!(error.kind, DamageKind::Sum | DamageKind::CutOff);
+                let is_torn =
+                    may_be_torn && is_broken && !swallows(text, number) && !goes_on(&mut lines);
+                log.damage = (!is_torn).then_some(error);
+                break;
             }
-            Err(error) => return Err(error),
         }
     }
     Ok(log)

@@ -84,6 +84,9 @@ fn log(events: &[Event], in_line: usize) -> (Vec<u8>, Vec<usize>) {
 
 fn changes(bytes: &[u8], may_be_torn: bool) -> Result<Vec<Change>, Damage> {
     let log = read_log(bytes, may_be_torn)?;
+    if let Some(damage) = log.damage {
+        return Err(damage);
+    }
     Ok(log
         .batches
         .into_iter()

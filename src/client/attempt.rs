@@ -8,7 +8,7 @@ use super::call::{Client, PAUSE_MAX, PAUSE_MIN};
 use super::connection::{Connection, Lost};
 use super::error::{Error, Refusal, describe};
 use super::uri::Address;
-use crate::core::protocol::client::{ErrorCode, Request, Response, Verb};
+use crate::core::protocol::client::{ErrorCode, Request, Response, Verb, detail};
 
 /// One request on its way from server to server.
 pub(super) struct Attempts<'a> {
@@ -39,6 +39,7 @@ impl<'a> Attempts<'a> {
             what,
             limit: limit.unwrap_or_default(),
         };
+        let mut pause = PAUSE_MIN;
         loop {
             // With standbys left behind there is one round, as the member may be gone for good.
             let patience = match self.standbys.is_empty() {
@@ -76,6 +77,20 @@ impl<'a> Attempts<'a> {
             match answer {
                 Ok(response) if response.error() == Some(ErrorCode::Readonly) && self.writes => {
                     self.ask_members(&connection).await;
+                }
+                // It has not happened, and there may be room later.
+                Ok(response) if is_crowded_out(&response) => {
+                    if before(deadline, sleep(pause)).await.is_none() {
+                        return refused(self.request, response);
+                    }
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                Ok(response)
+                    if self.writes
+                        && response.err_detail.as_deref() == Some(detail::OUTCOME_UNKNOWN) =>
+                {
+                    let reason = "it was behind when the write was decided, and does not know how";
+                    return Err(self.unknown(&connection, reason.to_owned()));
                 }
                 Ok(response) => return refused(self.request, response),
                 Err(Lost::Sent(reason)) if self.writes => {
@@ -152,6 +167,12 @@ impl Losses {
         self.pause = (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
         Ok(())
     }
+}
+
+/// Whether a request was refused because too many others of its connection were open.
+pub(super) fn is_crowded_out(response: &Response) -> bool {
+    let text = response.err_detail.as_deref();
+    text.is_some_and(|text| text.starts_with(detail::CONNECTION_FULL))
 }
 
 /// Turns a refusal into an error.

@@ -78,6 +78,11 @@ impl Pending {
             Err(_) => Err(Lost::Sent("the runtime of the client ended".to_owned())),
         }
     }
+
+    /// Whether there would be no waiting for the answer.
+    pub(super) fn is_there(&self) -> bool {
+        !self.0.is_empty()
+    }
 }
 
 impl Connection {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::types::Stat;
 use super::uri::{Address, UriError};
 use crate::core::id::Rev;
-use crate::core::protocol::client::{ErrorCode, Request, Verb};
+use crate::core::protocol::client::{ErrorCode, Request, Verb, detail};
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +82,8 @@ pub enum Error {
         /// The lineage of the server.
         found: String,
     },
-    /// A write was sent and not answered: it may have happened or not.
+    /// A write was sent and not answered, or the server does not know either: it may have happened or
+    /// not.
     #[error(
         "outcome unknown: {what} was sent to {addr}, but {reason}; it may have happened, so look \
          before you repeat it"
@@ -202,12 +203,12 @@ impl fmt::Display for Refusal {
             ErrorCode::MissingArg => write!(f, "{} lacks a field", verb_name(self.verb)),
             ErrorCode::TagInUse => write!(f, "two requests had the same tag"),
             ErrorCode::Other => {
-                let detail = self
+                let text = self
                     .detail
                     .as_deref()
                     .unwrap_or("the server does not say why");
-                write!(f, "{detail}")?;
-                if detail == "permission denied" {
+                write!(f, "{text}")?;
+                if text == detail::PERMISSION_DENIED {
                     match self.verb {
                         Some(Verb::Access) => {
                             write!(f, ": the server has another secret than that of sk=SECRET")?

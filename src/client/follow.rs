@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use super::ahead::Ahead;
-use super::attempt::{Losses, refused};
+use super::attempt::{Losses, is_crowded_out, refused};
 use super::call::Client;
 use super::connection::{Connection, Lost};
 use super::error::Error;
@@ -13,7 +13,8 @@ use super::verbs::{plain, report_in, sound, status_request};
 use crate::core::id::Rev;
 use crate::core::protocol::client::{ErrorCode, Report, Request, Response, Verb};
 
-/// WAITs ahead of the revision that is due: enough for what a cluster does in a round trip.
+/// WAITs ahead of the revision that is due: half of them are enough for what a cluster does in a round
+/// trip.
 const WINDOW: usize = 512;
 
 /// Every revision in order, each once, across connections and servers. Before it believes a server it
@@ -27,6 +28,9 @@ pub struct Follower {
     connection: Option<Connection>,
     /// WAITs for the revisions from `from` on.
     window: Ahead,
+    width: usize,
+    /// No WAIT for a revision behind this one is sent ahead.
+    last: Rev,
     losses: Losses,
 }
 
@@ -39,12 +43,24 @@ impl Client {
             from: from.max(Rev(1)),
             connection: None,
             window: Ahead::default(),
+            width: WINDOW,
+            last: Rev(u64::MAX),
             losses: self.losses(),
         }
     }
 }
 
 impl Follower {
+    /// The same, but that it asks ahead for at most so many revisions at a time, and for none behind
+    /// `last`.
+    pub fn ahead(self, width: usize, last: Rev) -> Follower {
+        Follower {
+            width,
+            last,
+            ..self
+        }
+    }
+
     /// The next revision; waits for it. Dropping the future loses nothing.
     ///
     /// # Errors
@@ -86,6 +102,11 @@ impl Follower {
         }
     }
 
+    /// Whether the next revision is there already.
+    pub fn is_there(&self) -> bool {
+        self.window.is_there()
+    }
+
     /// The revision that comes next.
     pub fn from(&self) -> Rev {
         self.from
@@ -107,9 +128,12 @@ impl Follower {
                 }
             }
         };
-        let from = self.from.0;
-        let request = |ahead| request(Rev(from + ahead as u64));
-        Ok(self.window.first(&connection, WINDOW, request).await)
+        let (from, last) = (self.from, self.last);
+        let request = |ahead| {
+            let rev = Rev(from.0 + ahead as u64);
+            (rev == from || rev <= last).then(|| request(rev))
+        };
+        Ok(self.window.first(&connection, self.width, request).await)
     }
 
     /// Makes sure that a server belongs to the cluster. A server stays what it is as long as its
@@ -124,6 +148,9 @@ impl Follower {
         };
         let limit = self.client.limit(Verb::Status).unwrap_or_default();
         let response = match timeout(limit, asking).await {
+            Ok(Ok(response)) if is_crowded_out(&response) => {
+                return Ok(Err(Lost::Sent(response.err_detail.unwrap_or_default())));
+            }
             Ok(Ok(response)) => refused(&request, response)?,
             Ok(Err(lost)) => return Ok(Err(lost)),
             Err(_) => return Ok(Err(Lost::Sent(format!("no answer within {limit:?}")))),

@@ -184,7 +184,7 @@ impl Listing {
         } = self;
         let request = |ahead| {
             let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
-            client.nth(*verb, path, offset.saturating_add(ahead))
+            Some(client.nth(*verb, path, offset.saturating_add(ahead)))
         };
         Ok(window.first(&connection, width, request).await)
     }

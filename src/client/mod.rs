@@ -20,6 +20,8 @@
 //! * Requests that change nothing are asked again there, within their time limit.
 //! * A write that was never sent is sent there. A write that was sent and not answered may have
 //!   happened or not; it is never repeated, and [`Error::OutcomeUnknown`] says so.
+//! * A request that a server refuses because too many others of the connection are open is asked again
+//!   there, within its time limit.
 //! * A write that a standby refuses goes to the members, whose addresses the cluster knows.
 //! * A [`Watch`] goes on at the revision where it was: no change is lost or told twice.
 

@@ -15,6 +15,10 @@ use crate::client::{self, Client, Uri};
 /// What the node may take longer than it tries itself, so that it gets to say what is wrong.
 const ANSWER_MARGIN: Duration = Duration::from_secs(3);
 
+/// What they are told who may not do what they ask for.
+pub(super) const SECRET_NEEDED: &str =
+    "permission denied: give the secret as Authorization: Bearer SECRET";
+
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Caller {
@@ -98,17 +102,22 @@ impl Access {
     pub(super) fn check_reads(&self, caller: Caller) -> Result<(), Failure> {
         let is_closed = !self.rw_secret.is_empty() && !self.ro_secret.is_empty();
         match caller {
-            Caller::Anonymous if is_closed => {
-                let message = "give the secret as Authorization: Bearer SECRET";
-                Err(Failure::denied(caller, message))
-            }
+            Caller::Anonymous if is_closed => Err(Failure::denied(caller, SECRET_NEEDED)),
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses who may not write, before the node is asked.
+    pub(super) fn check_writes(&self, caller: Caller) -> Result<(), Failure> {
+        match self.is_open() || caller == Caller::Writer {
+            true => Ok(()),
+            false => Err(Failure::denied(caller, SECRET_NEEDED)),
         }
     }
 
     /// Whether who asks may read and write.
     pub(super) fn rights(&self, caller: Caller) -> (bool, bool) {
-        let may_write = self.is_open() || caller == Caller::Writer;
+        let may_write = self.check_writes(caller).is_ok();
         (may_write || self.check_reads(caller).is_ok(), may_write)
     }
 

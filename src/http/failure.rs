@@ -4,9 +4,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::access::Caller;
+use super::access::{Caller, SECRET_NEEDED};
 use crate::client::{Error, Refusal, Stat};
-use crate::core::protocol::client::{ErrorCode, Verb};
+use crate::core::protocol::client::{ErrorCode, Verb, detail};
 
 /// Why a request is not answered as asked: `{"error": {"code", "message", "status", ...}}`.
 #[derive(Debug)]
@@ -63,17 +63,20 @@ impl Failure {
     }
 
     fn of_refusal(refusal: Refusal, caller: Caller, message: String) -> Failure {
-        let detail = refusal.detail.as_deref().unwrap_or_default();
+        let text = refusal.detail.as_deref().unwrap_or_default();
         let status = match refusal.code {
             ErrorCode::RevMismatch | ErrorCode::Notdir | ErrorCode::Isdir => StatusCode::CONFLICT,
             ErrorCode::TooLate => StatusCode::GONE,
             ErrorCode::Noent | ErrorCode::Range => StatusCode::NOT_FOUND,
             ErrorCode::Readonly => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorCode::Other if detail == "permission denied" => {
-                let message = "permission denied: give the secret as Authorization: Bearer SECRET";
-                return Failure::denied(caller, message);
+            ErrorCode::Other if text == detail::PERMISSION_DENIED => {
+                return Failure::denied(caller, SECRET_NEEDED);
             }
-            ErrorCode::Other => status_of_text(detail, refusal.verb),
+            ErrorCode::Other if text == detail::OUTCOME_UNKNOWN => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                return Failure::new(status, "OUTCOME_UNKNOWN", message);
+            }
+            ErrorCode::Other => status_of_text(text, refusal.verb),
             _ => StatusCode::BAD_REQUEST,
         };
         let rev = match refusal.found {
@@ -110,18 +113,19 @@ impl Failure {
 }
 
 /// OTHER says in words what it is. What a node cannot do now is told apart from what it never will.
-fn status_of_text(detail: &str, verb: Option<Verb>) -> StatusCode {
+fn status_of_text(text: &str, verb: Option<Verb>) -> StatusCode {
     let passes = [
-        "no majority of the members answered",
-        "too many writes wait",
-        "this node has no copy of the store yet",
+        detail::NO_MAJORITY,
+        detail::BACKLOG_FULL,
+        detail::CONNECTION_FULL,
+        detail::NO_COPY,
     ];
     let is_write = matches!(verb, Some(Verb::Set | Verb::Del));
-    if passes.iter().any(|text| detail.starts_with(text)) {
+    if passes.iter().any(|passing| text.starts_with(passing)) {
         StatusCode::SERVICE_UNAVAILABLE
-    } else if detail.starts_with("the value has") {
+    } else if text.starts_with(detail::VALUE_TOO_LARGE) {
         StatusCode::PAYLOAD_TOO_LARGE
-    } else if is_write && !detail.starts_with("the path has") {
+    } else if is_write && !text.starts_with(detail::PATH_TOO_LONG) {
         StatusCode::CONFLICT
     } else {
         StatusCode::BAD_REQUEST
@@ -139,5 +143,45 @@ impl IntoResponse for Failure {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The status and the name of what a node says in words.
+    fn told(verb: Verb, text: &str) -> (u64, String) {
+        let refusal = Refusal {
+            code: ErrorCode::Other,
+            detail: Some(text.to_owned()),
+            verb: Some(verb),
+            path: None,
+            rev: None,
+            found: None,
+        };
+        let error = &Failure::of(refusal.into(), Caller::Writer).json()["error"];
+        let code = error["code"].as_str().unwrap_or_default();
+        (error["status"].as_u64().unwrap_or(0), code.to_owned())
+    }
+
+    #[test]
+    fn what_a_node_cannot_say_or_do_now_is_no_mistake_of_who_asks() {
+        let unknown = told(Verb::Set, detail::OUTCOME_UNKNOWN);
+        assert_eq!(unknown, (503, "OUTCOME_UNKNOWN".into()));
+        for verb in [Verb::Get, Verb::Set] {
+            for text in [
+                detail::CONNECTION_FULL,
+                detail::NO_MAJORITY,
+                detail::NO_COPY,
+            ] {
+                let text = format!("{text}, and more");
+                assert_eq!(told(verb, &text), (503, "OTHER".into()), "{text}");
+            }
+        }
+        assert_eq!(told(Verb::Set, "another reason"), (409, "OTHER".into()));
+        assert_eq!(told(Verb::Get, "another reason"), (400, "OTHER".into()));
+        let denied = told(Verb::Get, detail::PERMISSION_DENIED);
+        assert_eq!(denied, (403, "FORBIDDEN".into()));
     }
 }

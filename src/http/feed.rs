@@ -13,9 +13,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::ahead::Ahead;
 use super::event::{Group, Told};
-use crate::client::Client;
+use crate::client::{Client, Error, Follower};
 use crate::core::id::Rev;
 use crate::core::store::Glob;
 
@@ -23,9 +22,9 @@ use crate::core::store::Glob;
 const EVENTS_MAX: usize = 4_096;
 const BYTES_MAX: usize = 32 << 20;
 
-/// Revisions that the node is asked for ahead. A thread that has thousands of watchers to tell gets
+/// Revisions that the node is asked for ahead, or half of them. A thread that has thousands of watchers to tell gets
 /// round to its questions only a few times a second, and has to get by with these until the next.
-const ASKED_MAX: usize = 256;
+const ASKED_MAX: usize = 512;
 
 /// How long the news waits for more of it, for each of those that it goes to. One is told at once; for
 /// thousands it would cost more to send them every event by itself than it takes to read it.
@@ -78,8 +77,10 @@ pub(super) enum Taken {
 
 impl Feed {
     /// Begins to read, for as long as somebody holds the feed.
-    pub(super) async fn start(client: Client) -> Result<Arc<Feed>, crate::client::Error> {
+    pub(super) async fn start(client: Client) -> Result<Arc<Feed>, Error> {
         let next = client.rev().await?.next();
+        let events = client.follow(&client.report().await?.lineage, next);
+        let events = events.ahead(ASKED_MAX, Rev(u64::MAX));
         Ok(Arc::new_cyclic(|feed| Feed {
             kept: Mutex::new(Kept {
                 events: VecDeque::new(),
@@ -89,7 +90,7 @@ impl Feed {
                 has_ended: false,
             }),
             news: watch::Sender::new(()),
-            reading: tokio::spawn(read(Weak::clone(feed), client, next)),
+            reading: tokio::spawn(read(Weak::clone(feed), events)),
         }))
     }
 
@@ -170,15 +171,14 @@ impl Kept {
     }
 }
 
-async fn read(feed: Weak<Feed>, client: Client, next: Rev) {
-    let mut events = Ahead::new(client, next, Rev(u64::MAX), ASKED_MAX);
+async fn read(feed: Weak<Feed>, mut events: Follower) {
     loop {
         let event = events.next().await;
         let Some(feed) = feed.upgrade() else { return };
         match event {
-            Some(Ok(event)) => feed.kept().push(Told::of(&event)),
+            Ok(event) => feed.kept().push(Told::of(&event)),
             // Whoever watches asks the node itself then, and hears what is wrong.
-            Some(Err(_)) | None => {
+            Err(_) => {
                 feed.kept().has_ended = true;
                 feed.news.send_replace(());
                 return;

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -111,14 +110,12 @@ pub(super) async fn write(
     body: Body,
 ) -> Result<Response, Failure> {
     let condition = Given::of(&asked, &headers)?;
-    let value = to_bytes(body, app.value_bytes_max).await;
-    let value: Bytes = value.map_err(|_| {
-        let max = app.value_bytes_max;
-        let message = format!("the value has more than {max} bytes, or did not arrive in full");
-        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "OTHER", message)
-    })?;
+    // Before anything is kept for somebody who may not write.
+    app.access.check_writes(caller)?;
+    let value = app.bodies.read(body).await?;
     let client = app.access.client(caller, Purpose::Write).await?;
-    let written = client.set(&path, value, condition.condition).await;
+    let bytes = value.bytes.clone();
+    let written = client.set(&path, bytes, condition.condition).await;
     let rev = match written {
         Ok(rev) => rev,
         Err(error) => return Err(condition.failure(&client, error, caller).await),

@@ -10,13 +10,13 @@
 //! * `routes.rs`: what there is, and what goes for all of it; `openapi.json` describes it;
 //!   `extract.rs`: what requests say; `failure.rs`: the one shape of errors.
 //! * `access.rs`: who asks, and how the node is asked for them; `reader.rs`: which state.
-//! * `files.rs`, `list.rs`: the files; `watch.rs`, with what all watchers share in `feed.rs`,
-//!   `ahead.rs` and `event.rs`.
+//! * `files.rs`, with what they carry in `body.rs`, and `list.rs`: the files; `watch.rs`, with what all
+//!   watchers share in `feed.rs` and `event.rs`.
 //! * `health.rs`, `metrics.rs`, `tally.rs`: the cluster and the process.
 //! * `past.rs`: what is retained of the past; `page/`: the page.
 
 mod access;
-mod ahead;
+mod body;
 mod desk;
 mod event;
 mod extract;

@@ -12,7 +12,8 @@ use axum::routing::{MethodRouter, delete, get, put};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
-use super::access::Access;
+use super::access::{Access, Caller};
+use super::body::Bodies;
 use super::desk::Desk;
 use super::failure::Failure;
 use super::feed::Feed;
@@ -37,7 +38,7 @@ pub(super) struct App {
     pub(super) past: Past,
     /// Where the web views of the cluster were when that was last asked.
     pub(super) webs: std::sync::Mutex<Vec<String>>,
-    pub(super) value_bytes_max: usize,
+    pub(super) bodies: Bodies,
     names: Vec<String>,
 }
 
@@ -57,7 +58,7 @@ impl App {
             tally: Tally::default(),
             past: Past::default(),
             webs: std::sync::Mutex::default(),
-            value_bytes_max,
+            bodies: Bodies::new(value_bytes_max),
             names,
         }
     }
@@ -171,8 +172,8 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     response
 }
 
-/// Refuses what a page of another origin asks for. Without a secret that includes pages that have
-/// got a name of their own to lead to this address: only names that it is known by will do.
+/// Refuses what a page of another origin asks for. Where nobody needs a secret to read, that includes
+/// pages that have got a name of their own to lead to this address: only names that it is known by will do.
 fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST).unwrap_or_default();
@@ -182,7 +183,7 @@ fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
         let message = format!("pages of {origin} may not use this node");
         return Err(Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN", message));
     }
-    if app.access.is_open() && !is_known(host, &app.names) {
+    if app.access.check_reads(Caller::Anonymous).is_ok() && !is_known(host, &app.names) {
         let message = format!(
             "this node is not known as {host}: use its address, or a name of -w, -l or --advertise"
         );

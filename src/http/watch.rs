@@ -13,11 +13,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::info;
 
 use super::access::{Caller, Purpose};
-use super::ahead::Ahead;
 use super::event::{Group, Told};
 use super::extract::Params;
 use super::failure::Failure;
@@ -79,6 +78,7 @@ pub(super) async fn watch(
         caller,
         glob,
         next,
+        sent: Instant::now(),
         chunks,
         last,
     };
@@ -112,6 +112,8 @@ struct Watching {
     glob: Glob,
     /// The first revision that it has not been told of.
     next: Rev,
+    /// When it was last sent anything.
+    sent: Instant,
     chunks: mpsc::Sender<Bytes>,
     /// For what comes after all chunks.
     last: mpsc::Sender<Bytes>,
@@ -164,7 +166,8 @@ impl Watching {
         let client = self.app.access.client(caller, Purpose::Watch).await?;
         let mut feed = self.app.feed(caller).await?;
         loop {
-            match timeout(STILL_HERE, feed.take(&self.glob, self.next)).await {
+            let quiet_till = self.sent + STILL_HERE;
+            match timeout_at(quiet_till, feed.take(&self.glob, self.next)).await {
                 Ok(Taken::Events(group)) => self.tell(group).await?,
                 Ok(Taken::Forgotten(kept)) => self.catch_up(&client, kept).await?,
                 Ok(Taken::Ended) => {
@@ -181,12 +184,16 @@ impl Watching {
     /// Asks the node itself for what was before a revision.
     async fn catch_up(&mut self, client: &Client, end: Rev) -> Result<(), End> {
         let last = Rev(end.0 - 1);
-        let mut events = Ahead::new(client.clone(), self.next, last, PAST_MAX);
+        let caller = self.caller;
+        let failed = |error| Failure::of(error, caller);
+        let report = client.report().await.map_err(failed)?;
+        let events = client.follow(&report.lineage, self.next);
+        let mut events = events.ahead(PAST_MAX, last);
         let mut waiting = Vec::new();
-        while let Some(event) = events.next().await {
-            let event = event.map_err(|error| Failure::of(error, self.caller))?;
+        while events.from() <= last {
+            let event = events.next().await.map_err(failed)?;
             waiting.push(Told::of(&event));
-            if events.is_there() && waiting.len() < PAST_MAX {
+            if events.from() <= last && events.is_there() && waiting.len() < PAST_MAX {
                 continue;
             }
             while let Some(first) = waiting.first() {
@@ -202,6 +209,8 @@ impl Watching {
         self.next = group.next;
         match group.text.is_empty() {
             true if self.chunks.is_closed() => Err(End::Gone),
+            // What members write of themselves comes all the time, and matches few patterns.
+            true if self.sent.elapsed() >= STILL_HERE => self.tell_where().await,
             true => Ok(()),
             false => {
                 self.app.tally.events(group.count);
@@ -211,14 +220,17 @@ impl Watching {
     }
 
     /// Tells up to where the watcher has been told everything.
-    async fn tell_where(&self) -> Result<(), End> {
+    async fn tell_where(&mut self) -> Result<(), End> {
         let text = format!("id: {}\n\n", self.next.0 - 1);
         self.send(text.into()).await
     }
 
-    async fn send(&self, text: Bytes) -> Result<(), End> {
+    async fn send(&mut self, text: Bytes) -> Result<(), End> {
         match timeout(STALL_MAX, self.chunks.send(text)).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                self.sent = Instant::now();
+                Ok(())
+            }
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => Err(End::Stalled),
         }

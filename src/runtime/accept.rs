@@ -16,8 +16,9 @@ use super::{caller, session};
 use crate::core::protocol::peer::handshake::MAGIC;
 
 /// Connections beyond the limit on clients that are heard for a moment, so that peers get in
-/// however many clients there are.
-const RESERVE: usize = 64;
+/// however many clients there are. A peer counts among these until it is let in: whoever does not
+/// know the secret gets no other place by the first bytes of one.
+pub(super) const RESERVE: usize = 64;
 
 /// The moment.
 const RESERVE_MAX: Duration = Duration::from_secs(3);
@@ -54,7 +55,9 @@ pub(super) async fn accept<N: Net>(shared: Rc<Shared>, listener: N::Listener) {
         if shared.seats.get() >= seats_max.saturating_add(RESERVE) {
             continue;
         }
-        let task = sort::<N>(Rc::clone(&shared), reader, writer, from, is_crowded);
+        // At once: others may be accepted before its task begins.
+        let seat = Counted::new(&shared, |shared| &shared.seats);
+        let task = sort::<N>(Rc::clone(&shared), seat, reader, writer, from, is_crowded);
         shared.spawn(task);
     }
 }
@@ -62,12 +65,12 @@ pub(super) async fn accept<N: Net>(shared: Rc<Shared>, listener: N::Listener) {
 /// Waits for the first bytes and hands the connection to whom they belong to.
 async fn sort<N: Net>(
     shared: Rc<Shared>,
+    seat: impl Sized,
     mut reader: N::Reader,
     writer: N::Writer,
     from: SocketAddr,
     is_crowded: bool,
 ) {
-    let seat = Counted::new(&shared, |shared| &shared.seats);
     let mut buffer = BytesMut::new();
     let first_bytes = async {
         while buffer.len() < MAGIC.len() {
@@ -93,8 +96,7 @@ async fn sort<N: Net>(
         return;
     }
     if buffer.starts_with(&MAGIC) {
-        drop(seat);
-        caller::serve::<N>(shared, reader, writer, buffer, from).await;
+        caller::serve::<N>(shared, seat, reader, writer, buffer, from).await;
     } else if !is_crowded {
         session::serve(shared, reader, writer, buffer, from).await;
     }

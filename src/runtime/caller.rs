@@ -29,9 +29,11 @@ const MESSAGES_PER_TURN: usize = 256;
 /// Room for each read.
 const READ_BYTES: usize = 64 << 10;
 
-/// Hears a peer out. `buffer` holds what has been read from it.
+/// Hears a peer out. `buffer` holds what has been read from it, and `seat` is its place among the
+/// connections that are not known to be peers', which it keeps until it is let in.
 pub(super) async fn serve<N: Net>(
     shared: Rc<Shared>,
+    seat: impl Sized,
     mut reader: N::Reader,
     mut writer: N::Writer,
     mut buffer: BytesMut,
@@ -53,6 +55,7 @@ pub(super) async fn serve<N: Net>(
         }
     };
     let _counted = Counted::new(&shared, |shared| &shared.callers);
+    drop(seat);
     debug!("node {} called from {from}", hello.id);
     let link = Links::heard::<N>(&shared, hello.id, &hello.addr);
     // Who is forgotten would talk on without ever getting an answer. It has to call again.

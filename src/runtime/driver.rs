@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
-use super::durable::Data;
+use super::durable::{Data, Ending};
 use super::gauges::Inside;
 use super::net::Net;
 use super::shared::Shared;
@@ -21,8 +21,12 @@ pub(crate) trait Machine: 'static {
     fn handle(&mut self, input: Input, env: &mut impl Env);
     /// Ends a group of inputs.
     fn flush(&mut self, env: &mut impl Env);
-    /// Whether clients can be served.
+    /// Whether the cluster knows the node.
     fn is_ready(&self) -> bool;
+    /// Whether clients can be answered.
+    fn serves(&self) -> bool {
+        self.is_ready()
+    }
     /// How the node is, for those who watch over it; nothing if it is none.
     fn inside(&self, _now: Time, _disk: Option<DiskPace>) -> Option<Inside> {
         None
@@ -52,6 +56,10 @@ impl Machine for Node {
 
     fn is_ready(&self) -> bool {
         Node::is_ready(self)
+    }
+
+    fn serves(&self) -> bool {
+        Node::serves(self)
     }
 
     fn inside(&self, now: Time, disk: Option<DiskPace>) -> Option<Inside> {
@@ -94,6 +102,14 @@ pub(super) struct Driver<N, M> {
     clients: Vec<Input>,
 }
 
+/// How it came to an end that a node was driven.
+pub(super) struct Ended {
+    /// Whether that was as it should be.
+    pub(super) result: Result<(), Halt>,
+    /// What is still being written, if anything is kept on disk.
+    pub(super) writing: Option<Ending>,
+}
+
 impl<N: Net, M: Machine> Driver<N, M> {
     pub(super) fn new(
         shared: Rc<Shared>,
@@ -113,7 +129,17 @@ impl<N: Net, M: Machine> Driver<N, M> {
     }
 
     /// Runs until the process stops, or the node halts.
-    pub(super) async fn run(mut self) -> Result<(), Halt> {
+    pub(super) async fn run(mut self) -> Ended {
+        let result = self.drive().await;
+        if result.is_ok() {
+            // The process ends: to free a large tree file by file first would take seconds.
+            std::mem::forget(self.machine);
+        }
+        let writing = self.world.end();
+        Ended { result, writing }
+    }
+
+    async fn drive(&mut self) -> Result<(), Halt> {
         let mut alarm = std::pin::pin!(sleep_until(Instant::now()));
         loop {
             let is_quiet = self.turn();
@@ -121,7 +147,7 @@ impl<N: Net, M: Machine> Driver<N, M> {
                 None => {}
                 Some(Halt::Left) => {
                     info!("{}", Halt::Left);
-                    break;
+                    return Ok(());
                 }
                 Some(halt @ Halt::Recovered { .. }) => {
                     info!("{halt}");
@@ -145,15 +171,12 @@ impl<N: Net, M: Machine> Driver<N, M> {
             }
             tokio::select! {
                 biased; // the end first; then what is there, which looks at the clock as well
-                () = self.shared.stopping.reached() => break,
+                () = self.shared.stopping.reached() => return Ok(()),
                 () = self.shared.inbox.arrival() => {}
                 () = self.world.news() => {}
                 () = alarm.as_mut(), if timer.is_some() => {}
             }
         }
-        // The process ends: to free a large tree file by file first would take seconds.
-        std::mem::forget(self.machine);
-        Ok(())
     }
 
     /// Handles everything that is there, and tells whether nothing is left.
@@ -175,6 +198,9 @@ impl<N: Net, M: Machine> Driver<N, M> {
         (self.peers, self.clients) = (peers, clients);
         let is_quiet = self.flush();
         self.world.write(&self.machine);
+        if self.machine.serves() {
+            self.shared.serving.reach();
+        }
         if self.machine.is_ready() && !self.shared.ready.is_reached() {
             self.announce();
             self.shared.ready.reach();
@@ -189,7 +215,8 @@ impl<N: Net, M: Machine> Driver<N, M> {
         }
         for curious in self.shared.curious.take() {
             let disk = self.world.disk_pace();
-            if let Some(inside) = self.machine.inside(self.world.now(), disk) {
+            if let Some(mut inside) = self.machine.inside(self.world.now(), disk) {
+                self.world.load(|gauge| inside.load.push(gauge));
                 // Who has gone does not want to know.
                 let _ = curious.send(inside);
             }

@@ -2,10 +2,11 @@
 
 use tokio::time::Instant;
 
-use super::durable::{Data, Writer};
+use super::durable::{Data, Ending, Writer};
 use super::pace::Meter;
 use crate::core::durable::{Checkpoint, Journal, Record};
 use crate::core::env::{DiskPace, RecordId};
+use crate::core::limits::Gauge;
 
 /// The records of a process, and what waits for them.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ impl<T> WrittenJournal<T> {
     ///
     /// # Errors
     ///
-    /// What went wrong: nothing more will be durable.
+    /// What went wrong: nothing more will be durable, or not soon enough.
     pub(super) fn look(&mut self) -> Result<(), String> {
         let Some(writer) = &mut self.writer else {
             return Ok(());
@@ -68,10 +69,12 @@ impl<T> WrittenJournal<T> {
         let progress = writer.progress().borrow_and_update();
         self.journal.note(&progress);
         self.meter.note(&progress, Instant::now());
-        match &progress.failure {
-            None => Ok(()),
-            Some(failure) => Err(failure.clone()),
-        }
+        self.journal.trouble(&progress).map_or(Ok(()), Err)
+    }
+
+    /// Tells how much waits for the disk, if there is one.
+    pub(super) fn load(&self, tell: impl FnMut(Gauge)) {
+        self.journal.load(tell);
     }
 
     /// How the log on disk is doing, if there is one.
@@ -88,15 +91,13 @@ impl<T> WrittenJournal<T> {
         };
         changed.expect("the writer lives as long as the journal, or says why not");
     }
-}
 
-impl<T> Drop for WrittenJournal<T> {
-    fn drop(&mut self) {
-        if let Some(writer) = &self.writer
-            && !std::thread::panicking()
-            && let Some(order) = self.journal.last_order()
-        {
+    /// Has written what nothing waits for, and nothing more. Gives what ends with that.
+    pub(super) fn end(mut self) -> Option<Ending> {
+        let writer = self.writer.take()?;
+        if let Some(order) = self.journal.last_order() {
             writer.order(order);
         }
+        Some(writer.end())
     }
 }

@@ -118,14 +118,18 @@ impl Links {
         }
     }
 
-    /// Dials a process that said hello, so that what it says can be answered. Returns the connection
-    /// or attempt, unless there are too many.
+    /// Dials a process that said hello, so that what it says can be answered, where it says that it
+    /// is now: its life is the latest that anybody knows of. Returns the connection or attempt,
+    /// unless there are too many.
     pub(super) fn heard<N: Net>(shared: &Rc<Shared>, peer: NodeId, addr: &str) -> Option<Rc<Link>> {
         let known = shared.links.table.borrow().get(&peer).cloned();
         match known {
-            // It is alive: what pause there may be has lost its reason.
-            Some(link) if !link.is_up.get() => link.changed.raise(),
-            Some(_) => {}
+            // It is alive: what pause there may be has lost its reason. A connection that still
+            // stands may be to where it was in the life before.
+            Some(link) => {
+                link.move_to(addr);
+                link.changed.raise();
+            }
             None if shared.links.has_room() => Links::add::<N>(shared, peer, addr, false, None),
             None => warn!("not dialing {peer} at {addr} back: too many unknown processes call"),
         }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::accept::accept;
 use super::attach::{AttachError, attach};
-use super::driver::{Driver, Machine};
+use super::driver::{Driver, Ended, Machine};
 use super::durable::Data;
 use super::gauges::Gauges;
 use super::greet::plain;
@@ -103,7 +103,7 @@ impl<N: Net> Listening<N> {
 /// A process that has started. Dropping it ends all its connections at once.
 pub struct Server {
     shared: Rc<Shared>,
-    driver: tokio::task::JoinHandle<Result<(), Halt>>,
+    driver: tokio::task::JoinHandle<Ended>,
     is_durable: bool,
 }
 
@@ -227,7 +227,10 @@ impl Server {
     }
 
     /// Runs until the process is stopped, or its node halts. What has been answered by then is
-    /// still written, if that takes no longer than half a second.
+    /// still sent, if that takes no longer than half a second. Then all connections are closed, and
+    /// what is left for the disk is written, however long that takes: nothing waits for it, but a
+    /// process that comes back is further on with it. Whoever does not want to wait for that drops
+    /// this.
     ///
     /// # Errors
     ///
@@ -237,15 +240,15 @@ impl Server {
     ///
     /// When a task of the process did: an invariant is broken.
     pub async fn run(mut self) -> Result<(), ServeError> {
-        let ended = match (&mut self.driver).await {
+        let Ended { result, writing } = match (&mut self.driver).await {
             Ok(ended) => ended,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Ok(()),
+                Err(_) => return Ok(()),
             },
         };
         if !matches!(
-            ended,
+            result,
             Err(Halt::Diverged { .. } | Halt::Disk { .. } | Halt::Outdated { .. })
         ) {
             self.say_goodbye().await;
@@ -253,7 +256,13 @@ impl Server {
         // Whoever starts anew in this thread needs the address.
         self.shared.end_tasks();
         tokio::task::yield_now().await;
-        Ok(ended?)
+        if let Some(writing) = writing
+            // Nothing more comes of a disk that has failed.
+            && !matches!(result, Err(Halt::Disk { .. }))
+        {
+            writing.ended().await;
+        }
+        Ok(result?)
     }
 
     async fn say_goodbye(&self) {

@@ -246,7 +246,7 @@ pub(super) async fn serve<R, W>(
     R: AsyncRead + Unpin + 'static,
     W: AsyncWrite + Unpin + 'static,
 {
-    let Ok(is_at_end) = wait_until_ready(&shared, &mut reader, &mut buffer).await else {
+    let Ok(is_at_end) = wait_until_serving(&shared, &mut reader, &mut buffer).await else {
         return;
     };
     let session = shared.sessions.open(from);
@@ -284,20 +284,20 @@ enum ReadEnd {
     Unwanted,
 }
 
-/// Waits until the node can serve clients, and tells whether the client has sent everything it
+/// Waits until the node can answer clients, and tells whether the client has sent everything it
 /// will. Watching the connection meanwhile frees those of clients that gave up.
-async fn wait_until_ready(
+async fn wait_until_serving(
     shared: &Shared,
     reader: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,
 ) -> io::Result<bool> {
     let mut is_at_end = false;
-    while !shared.ready.is_reached() {
+    while !shared.serving.is_reached() {
         let may_read = !is_at_end && buffer.len() < EARLY_BYTES_MAX;
         buffer.reserve(READ_BYTES);
         tokio::select! {
-            biased; // readiness first: it ends the loop
-            () = shared.ready.reached() => {}
+            biased; // this first: it ends the loop
+            () = shared.serving.reached() => {}
             read = reader.read_buf(buffer), if may_read => is_at_end = read? == 0,
         }
         if is_at_end && buffer.is_empty() {

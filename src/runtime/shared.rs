@@ -55,7 +55,9 @@ pub(super) struct Shared {
     pub(super) curious: RefCell<Vec<oneshot::Sender<Inside>>>,
     /// Who wants to know what the log tells of the latest life of a process.
     pub(super) wondering: RefCell<Vec<(NodeId, oneshot::Sender<u32>)>>,
-    /// The node can serve clients.
+    /// The node can answer clients.
+    pub(super) serving: Milestone,
+    /// The cluster knows the node.
     pub(super) ready: Milestone,
     /// The process is about to end.
     pub(super) stopping: Milestone,
@@ -101,6 +103,7 @@ impl Shared {
             traffic: Traffic::default(),
             curious: RefCell::default(),
             wondering: RefCell::default(),
+            serving: Milestone::default(),
             ready: Milestone::default(),
             stopping: Milestone::default(),
             turned_away_lines: RefCell::default(),

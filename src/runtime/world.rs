@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::driver::Machine;
-use super::durable::Data;
+use super::durable::{Data, Ending};
 use super::journal::WrittenJournal;
 use super::link::{Link, Links};
 use super::net::Net;
@@ -21,6 +21,7 @@ use super::shared::Shared;
 use crate::core::durable::Record;
 use crate::core::env::{DiskPace, Env, Halt, Notice, RecordId, Time};
 use crate::core::id::{NodeId, SessionId};
+use crate::core::limits::Gauge;
 use crate::core::protocol::client::Response;
 use crate::core::protocol::peer::{self, HEADER_BYTES, MESSAGE_BYTES_MAX, Message};
 
@@ -113,9 +114,19 @@ impl<N: Net> World<N> {
         }
     }
 
+    /// Tells how much waits for the disk, if there is one.
+    pub(super) fn load(&self, tell: impl FnMut(Gauge)) {
+        self.journal.load(tell);
+    }
+
     /// Waits until more has become durable.
     pub(super) async fn news(&mut self) {
         self.journal.news().await;
+    }
+
+    /// Has written what is left. Gives what ends with that, if anything is kept on disk.
+    pub(super) fn end(self) -> Option<Ending> {
+        self.journal.end()
     }
 
     /// Sends what no longer has to wait for a record.

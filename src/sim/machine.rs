@@ -26,8 +26,13 @@ pub trait Machine: Sized {
     /// Ends a group of inputs that were ready together.
     fn flush(&mut self, env: &mut impl Env);
 
-    /// Whether clients may be let in.
+    /// Whether its cluster knows it.
     fn is_ready(&self) -> bool;
+
+    /// Whether clients may be let in.
+    fn serves(&self) -> bool {
+        self.is_ready()
+    }
 
     /// What the checkers may see of its state without asking as a client would. `None` where the
     /// machine does not show it, or is not ready: then the checks that need it have no say.
@@ -92,6 +97,10 @@ impl Machine for Node {
 
     fn is_ready(&self) -> bool {
         Node::is_ready(self)
+    }
+
+    fn serves(&self) -> bool {
+        Node::serves(self)
     }
 
     fn view(&self) -> Option<View> {

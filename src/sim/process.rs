@@ -71,8 +71,10 @@ pub struct Process<M> {
     pub dialing: BTreeSet<HostId>,
     /// What clients sent before the machine was ready.
     pub lobby: Vec<Input>,
-    /// Whether clients are let in.
+    /// Whether its cluster knows it.
     pub ready: bool,
+    /// Whether clients are let in.
+    pub serving: bool,
     /// How its connections to others behave.
     pub dial_dice: Dice,
     /// How many inputs its groups have at most.
@@ -147,6 +149,7 @@ impl<M: Machine> Process<M> {
             dialing: BTreeSet::new(),
             lobby: Vec::new(),
             ready: false,
+            serving: false,
             dial_dice: chance.dice(What::Dial, who),
             group_dice: chance.dice(What::Process, who),
             node_dice: chance.dice(What::Node, who),
@@ -191,6 +194,7 @@ impl<M: Machine> Process<M> {
             machine.flush(&mut env);
         }
         self.ready = machine.is_ready();
+        self.serving = machine.serves();
         handled + loopbacks
     }
 }

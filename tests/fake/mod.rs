@@ -5,12 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use doozer::core::protocol::client::{
-    ErrorCode, FLAG_DEL, FLAG_SET, REV_DIR, Request, Response, Verb, decode_frame, encode_frame,
+    ErrorCode, FLAG_DEL, FLAG_SET, REV_DIR, Request, Response, Verb, decode_frame, detail,
+    encode_frame,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,6 +34,10 @@ pub enum Mood {
     DropsAt(usize),
     /// It wants this secret.
     Secret(&'static str),
+    /// It does what a write wants, and does not know what came of it.
+    Behind,
+    /// It takes so many requests of a connection at a time, and refuses more.
+    Takes(usize),
 }
 
 struct Change {
@@ -188,6 +195,7 @@ async fn serve(stream: TcpStream, cluster: Arc<Cluster>, mood: Mood) {
     let mut count = 0;
     let mut waits = tokio::task::JoinSet::new();
     let mut may = !matches!(mood, Mood::Secret(_));
+    let open = Arc::new(AtomicUsize::new(0));
     while reader
         .read_buf(&mut buffer)
         .await
@@ -206,6 +214,28 @@ async fn serve(stream: TcpStream, cluster: Arc<Cluster>, mood: Mood) {
                 }
                 Mood::Standby if matches!(verb, Verb::Set | Verb::Del | Verb::Nop) => {
                     let _ = answers.send(Response::refuse(request.tag, ErrorCode::Readonly));
+                    continue;
+                }
+                Mood::Behind if verb.is_write() => {
+                    answer(&cluster, &request, verb);
+                    let text = detail::OUTCOME_UNKNOWN;
+                    let _ = answers.send(Response::refuse_with(request.tag, text));
+                    continue;
+                }
+                Mood::Takes(most) if open.load(Ordering::SeqCst) >= *most => {
+                    let text = format!("{}: {most} is the limit", detail::CONNECTION_FULL);
+                    let _ = answers.send(Response::refuse_with(request.tag, text));
+                    continue;
+                }
+                Mood::Takes(_) if verb != Verb::Wait => {
+                    // It takes its time.
+                    let (cluster, answers, open) = (cluster.clone(), answers.clone(), open.clone());
+                    open.fetch_add(1, Ordering::SeqCst);
+                    waits.spawn(async move {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                        open.fetch_sub(1, Ordering::SeqCst);
+                        let _ = answers.send(answer(&cluster, &request, verb));
+                    });
                     continue;
                 }
                 Mood::Secret(secret) if verb == Verb::Access => {

@@ -78,7 +78,13 @@ impl Node {
         for line in headers {
             head.push_str(&format!("{line}\r\n"));
         }
-        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        if !headers
+            .iter()
+            .any(|line| line.starts_with("Content-Length:"))
+        {
+            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        head.push_str("\r\n");
         stream.write_all(head.as_bytes())?;
         // A body that is too large is refused before it is read.
         let _ = stream.write_all(body);
@@ -192,12 +198,23 @@ pub struct Events(BufReader<TcpStream>);
 impl Events {
     /// The next event that has data. Lines of chunk sizes have no colon.
     pub fn next(&mut self) -> Value {
+        serde_json::from_str(&self.field("data")).expect("JSON")
+    }
+
+    /// The next `id`, of an event or without one.
+    pub fn next_id(&mut self) -> u64 {
+        self.field("id").parse().expect("a revision")
+    }
+
+    fn field(&mut self, name: &str) -> String {
         loop {
             let mut line = String::new();
             let read = self.0.read_line(&mut line).expect("an event comes");
             assert!(read > 0, "the stream has ended");
-            if let Some(data) = line.strip_prefix("data: ") {
-                return serde_json::from_str(data).expect("JSON");
+            if let Some((field, value)) = line.split_once(": ")
+                && field == name
+            {
+                return value.trim_end().to_owned();
             }
         }
     }

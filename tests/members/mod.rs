@@ -203,3 +203,14 @@ pub async fn cluster_at(place: &Place, port: u16, arguments: &[&str], before: &s
     }
     members
 }
+
+/// Whether this machine lets a test meddle with the calls of a process.
+pub fn can_trace() -> bool {
+    let traced = ["-D", "-f", "-qq", "-o", "/dev/null", "true"];
+    let run = Command::new("strace").args(traced).status();
+    let can = run.is_ok_and(|status| status.success());
+    if !can {
+        println!("SKIPPED: there is no strace, or it may not trace");
+    }
+    can
+}

@@ -225,7 +225,7 @@ async fn serve_registered(
 }
 
 /// Serves until a signal asks to stop. A node that keeps nothing leaves its cluster then; a second
-/// signal does not wait for that, nor for answers to be written.
+/// signal does not wait for that, nor for answers to be sent, nor for the disk.
 async fn serve_once(server: Server, signals: &mut Signals) -> Result<(), ServeError> {
     let stopper = server.stopper();
     let is_durable = server.is_durable();

@@ -314,7 +314,7 @@ fn check_advertised(addr: &str) -> Result<(), SetupError> {
     check_port("--advertise", addr)?;
     let is_reachable = match addr.parse::<SocketAddr>() {
         Ok(parsed) => !parsed.ip().is_unspecified() && parsed.port() != 0,
-        Err(_) => !addr.starts_with(':') && !addr.ends_with(":0"),
+        Err(_) => addr.parse::<Address>().is_ok(),
     };
     if is_reachable {
         Ok(())
@@ -424,6 +424,8 @@ mod tests {
             ("--advertise 0.0.0.0:1", "could not reach this node"),
             ("--advertise :8046", "could not reach this node"),
             ("--advertise h:0", "could not reach this node"),
+            ("--advertise h:00", "could not reach this node"),
+            ("--advertise=:00", "could not reach this node"),
             ("-l 127.0.0.1", "not an address with a port"),
             ("-l 127.0.0.1:66000", "not an address with a port"),
             ("-a somewhere", "-a somewhere: not an address"),

@@ -5,9 +5,20 @@ use std::collections::VecDeque;
 use super::{Checkpoint, Order, Progress, Record, Tail, put_record};
 use crate::core::env::RecordId;
 use crate::core::instrument::planted;
+use crate::core::limits::Gauge;
 
 /// Bytes of records that nothing waits for, beyond which they are written nevertheless.
 const IDLE_BYTES_MAX: usize = 256 << 10;
+
+/// Bytes of records that were ordered to be written and are not durable, beyond which the process
+/// stops. The others go on without it, and nothing else keeps what waits for a disk that is slower
+/// than they are from filling the memory. As much as a slow disk writes in several seconds, so that
+/// a pause of a good one is none, and little against what a process needs for its files.
+const WAITING_BYTES_MAX: usize = 256 << 20;
+
+/// Effects that wait for such records, beyond which the process stops: at some hundred bytes each, as
+/// much again.
+const HELD_MAX: usize = 1 << 20;
 
 /// The records of a process, and what waits for them.
 #[derive(Debug)]
@@ -28,6 +39,10 @@ struct Log {
     pending: Vec<u8>,
     /// The last record that was.
     written: u64,
+    /// Of each write that was ordered and is not durable, the last record, and its bytes.
+    waiting: VecDeque<(u64, usize)>,
+    /// All of these.
+    waiting_bytes: usize,
     /// How many bytes of `pending` were there at the end of a group of inputs, and the last record
     /// then. What came since may build on a state from elsewhere, for which no log has begun.
     whole: (usize, u64),
@@ -61,6 +76,8 @@ impl<T> Journal<T> {
         let log = Log {
             pending: Vec::new(),
             written: 0,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
             whole: (0, 0),
             installs: 0,
             bytes: tail.map_or(0, |tail| tail.log_bytes),
@@ -179,6 +196,44 @@ impl<T> Journal<T> {
         if let Some(log) = &mut self.log {
             log.snapshots_done = progress.snapshots;
             log.snapshot_bytes = progress.snapshot_bytes;
+            while let Some((upto, bytes)) = log.waiting.front().copied()
+                && upto <= self.durable
+            {
+                log.waiting.pop_front();
+                log.waiting_bytes -= bytes;
+            }
+        }
+    }
+
+    /// Why nothing more may be promised, if the writing has come to an end or does not keep up.
+    pub fn trouble(&self, progress: &Progress) -> Option<String> {
+        if progress.failure.is_some() {
+            return progress.failure.clone();
+        }
+        let bytes = self.log.as_ref()?.waiting_bytes;
+        let is_behind = bytes > WAITING_BYTES_MAX || self.held.len() > HELD_MAX;
+        is_behind.then(|| {
+            let mib = bytes >> 20;
+            format!(
+                "the disk does not keep up: {mib} MiB of log wait for it; it hangs, is shared with \
+                 too many others, or is too slow for what the cluster writes"
+            )
+        })
+    }
+
+    /// Tells how much waits for the disk, if there is one.
+    pub fn load(&self, mut tell: impl FnMut(Gauge)) {
+        if let Some(log) = &self.log {
+            tell(Gauge::waiting(
+                "log for the disk, bytes",
+                log.waiting_bytes,
+                WAITING_BYTES_MAX,
+            ));
+            tell(Gauge::waiting(
+                "messages that wait for the disk",
+                self.held.len(),
+                HELD_MAX,
+            ));
         }
     }
 }
@@ -187,7 +242,12 @@ impl Log {
     fn rest(&mut self, upto: u64) -> Option<Order> {
         self.written = upto;
         let records = std::mem::take(&mut self.pending);
-        (!records.is_empty()).then_some(Order::Write { records, upto })
+        if records.is_empty() {
+            return None;
+        }
+        self.waiting.push_back((upto, records.len()));
+        self.waiting_bytes += records.len();
+        Some(Order::Write { records, upto })
     }
 
     /// Whether it is time for a snapshot. One is written at a time; and the log has to be as long as
@@ -201,6 +261,10 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::consensus::{Ballot, Slot};
+    use crate::core::id::NodeId;
+    use crate::core::log::{Author, Batch, Entry, Op, Run, Seq};
+    use crate::core::store::{Condition, Mutation, Path, Value};
 
     const RECORD: Record = Record::Round { round: 1 };
 
@@ -245,5 +309,80 @@ mod tests {
         assert_eq!(journal.release(), None);
         journal.note(&durable(third));
         assert_eq!(journal.release(), Some('c'));
+    }
+
+    #[test]
+    fn what_waits_for_a_disk_that_does_not_keep_up_is_bounded() {
+        const LARGE: usize = 64 << 20;
+        let mut journal = Journal::on_disk(None, u64::MAX);
+        let bytes = |journal: &Journal<()>| {
+            let mut loads = Vec::new();
+            journal.load(|gauge| loads.push(gauge.used as usize));
+            loads[0]
+        };
+        let large = Record::Accepted {
+            slot: Slot(1),
+            ballot: Ballot::of_owner(NodeId([1; 10])),
+            entry: large_entry(LARGE),
+        };
+        let mut progress = Progress::default();
+        let write = |journal: &mut Journal<()>| {
+            let last = journal.append(&large);
+            assert_eq!(journal.admit(Some(last), ()), None);
+            assert_eq!(journal.orders(0, || None).len(), 1);
+        };
+        for written in 1..=3 {
+            write(&mut journal);
+            assert!(bytes(&journal) > written * LARGE);
+            assert_eq!(journal.trouble(&progress), None);
+        }
+        // Some of it is durable, so there is room again.
+        progress.durable = 2;
+        journal.note(&progress);
+        assert!(bytes(&journal) < 2 * LARGE);
+        for _ in 0..2 {
+            write(&mut journal);
+            assert_eq!(journal.trouble(&progress), None);
+        }
+        write(&mut journal);
+        let trouble = journal.trouble(&progress).expect("it is too much");
+        assert!(trouble.contains("256 MiB of log wait"), "{trouble}");
+        progress.durable = 6;
+        journal.note(&progress);
+        assert_eq!(bytes(&journal), 0);
+        assert_eq!(journal.trouble(&progress), None);
+        progress.failure = Some("gone".into());
+        assert_eq!(journal.trouble(&progress).as_deref(), Some("gone"));
+    }
+
+    #[test]
+    fn what_waits_for_one_record_is_bounded_as_well() {
+        let mut journal = Journal::on_disk(None, 1 << 20);
+        let record = journal.append(&RECORD);
+        for _ in 0..HELD_MAX {
+            assert_eq!(journal.admit(Some(record), ()), None);
+        }
+        let progress = Progress::default();
+        assert_eq!(journal.trouble(&progress), None);
+        journal.admit(Some(record), ());
+        assert!(journal.trouble(&progress).is_some());
+    }
+
+    fn large_entry(bytes: usize) -> Entry {
+        let mutation = Mutation::Set {
+            path: Path::parse(b"/a").expect("a well-formed path"),
+            value: Value(vec![0; bytes].into()),
+            condition: Condition::ANY,
+        };
+        let op = Op::Mutate {
+            mutation,
+            author: Author::Client,
+        };
+        let run = Run {
+            origin: NodeId([1; 10]),
+            first: Seq::first_of(0),
+            ops: vec![op],
+        };
+        Entry::Batch(Batch { runs: vec![run] }.into())
     }
 }

@@ -169,7 +169,9 @@ impl<D: Disk> Pen<D> {
         !matches!(order, Order::Write { .. })
     }
 
-    /// Does what was ordered. A snapshot that is to be written meanwhile is given back.
+    /// Does what was ordered. A snapshot that is to be written meanwhile is given back; one that a log
+    /// begins with is written to its end, as without it a process that has joined would not come back
+    /// as who it was.
     ///
     /// # Errors
     ///

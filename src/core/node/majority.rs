@@ -51,7 +51,7 @@ impl Node {
             .map_or(now.since(lost) >= LOST_AFTER, |told| {
                 now.since(told) >= TOLD_EVERY
             });
-        if !self.is_ready || !is_due {
+        if !self.serves() || !is_due {
             return;
         }
         self.majority.told = Some(now);

@@ -31,7 +31,7 @@ use super::membership::{
     BEAT, BEATS_MISSED, Eviction, Evidence, Housekeeping, Identity, Ownership, Peers,
     SUSPICION_FLOOR, Sight, Situation,
 };
-use super::protocol::client::{Request, Response, Verb};
+use super::protocol::client::{Request, Response, Verb, detail};
 use super::protocol::peer::{Digest, Message};
 use super::service::{Rules, Service, Standing, Task};
 use super::state::{State, StateExport};
@@ -76,6 +76,8 @@ pub struct Node {
     has_chores: bool,
     is_member: bool,
     is_ready: bool,
+    /// It began with the state of an earlier life, in a cluster that was founded.
+    is_back: bool,
     /// How often it has got its state other than by applying entries.
     installs: u64,
     /// Set once this node is to leave the cluster.
@@ -118,6 +120,7 @@ impl Node {
             limits: config.limits,
             writes_open_max: config.tuning.writes_open_max,
         };
+        let was_here = matches!(config.start, Start::Resume { .. });
         let (founds, replica) = match &config.start {
             Start::Found { cluster } => {
                 let state = State::founded_by(id, config.tuning.alpha, config.history());
@@ -133,6 +136,7 @@ impl Node {
                 (founds, Some(replica))
             }
         };
+        let is_back = founds.is_none() && was_here;
         Node {
             installs: u64::from(config.is_founder()),
             next: Seq::first_of(if planted!(BootForgotten) {
@@ -158,6 +162,7 @@ impl Node {
             has_chores: true,
             is_member: false,
             is_ready: false,
+            is_back,
             leaving: None,
             is_put_out: false,
             is_out: false,
@@ -253,9 +258,16 @@ impl Node {
         is_outdated
     }
 
-    /// Whether the node has what it needs to serve clients. Until then the runtime lets them wait.
+    /// Whether the node takes part: the cluster knows it.
     pub fn is_ready(&self) -> bool {
         self.is_ready
+    }
+
+    /// Whether the node has what it needs to answer clients. Until then the runtime lets them wait. Who
+    /// comes back with its memory answers at once, perhaps alone: where no majority comes back, that is
+    /// how one learns of it, reads what is left, and makes a new cluster of it.
+    pub fn serves(&self) -> bool {
+        self.is_ready || self.is_back
     }
 
     /// Whether the node votes and takes writes.
@@ -327,8 +339,7 @@ impl Node {
             report: is_status.then(|| self.report(env.now(), env.disk_pace())),
         };
         let Some(Replica { state, consensus }) = &mut self.replica else {
-            let text = "this node has no copy of the store yet; try again";
-            return env.reply(session, Response::refuse_with(tag, text));
+            return env.reply(session, Response::refuse_with(tag, detail::NO_COPY));
         };
         match self
             .service

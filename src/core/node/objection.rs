@@ -7,7 +7,7 @@ use crate::core::env::Time;
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
 use crate::core::membership::quorum;
-use crate::core::protocol::client::{Request, Verb};
+use crate::core::protocol::client::{Request, Verb, detail};
 use crate::core::state::State;
 
 /// What the paths of membership slots begin with.
@@ -22,7 +22,7 @@ impl Node {
         let replica = self.replica.as_ref()?;
         if replica.consensus.bytes_open() >= self.config.tuning.bytes_open_max {
             sometimes!(BacklogFullByBytes);
-            return Some("too many writes wait for their place in the log; try again later".into());
+            return Some(detail::BACKLOG_FULL.into());
         }
         let path = std::str::from_utf8(request.path.as_deref()?).ok()?;
         let value = match request.verb.and_then(Verb::from_number)? {

@@ -26,7 +26,7 @@ use super::id::{Rev, SessionId};
 use super::instrument::{planted, sometimes};
 use super::limits::Limits;
 use super::log::{Op, Seq};
-use super::protocol::client::{ErrorCode, Report, Request, Response, Verb};
+use super::protocol::client::{ErrorCode, Report, Request, Response, Verb, detail};
 use super::state::Outcome;
 use super::store::{Event, EventKind, Refusal, Store, WatchId, Watches};
 
@@ -353,9 +353,8 @@ impl Service {
             let (_, write) = self.writes.pop_front().expect("it was just seen");
             if !write.abandoned {
                 sometimes!(WriteOutcomeSkipped);
-                let text = "the write was decided while this node was behind, which does not know \
-                            the outcome: read the file";
-                self.answer(write.session, Response::refuse_with(write.tag, text), env);
+                let response = Response::refuse_with(write.tag, detail::OUTCOME_UNKNOWN);
+                self.answer(write.session, response, env);
             }
         }
     }
@@ -407,7 +406,7 @@ impl Service {
         }
         for (session, tag, advice) in late {
             let waited = self.rules.timeout.as_secs_f64();
-            let text = format!("no majority of the members answered within {waited} s; {advice}");
+            let text = format!("{} within {waited} s; {advice}", detail::NO_MAJORITY);
             self.answer(session, Response::refuse_with(tag, text), env);
         }
         expired

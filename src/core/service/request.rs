@@ -15,11 +15,8 @@ use crate::core::env::Env;
 use crate::core::id::{Rev, SessionId};
 use crate::core::instrument::{planted, sometimes};
 use crate::core::log::{Author, Op};
-use crate::core::protocol::client::{ErrorCode, Request, Response, Verb};
+use crate::core::protocol::client::{ErrorCode, Request, Response, Verb, detail};
 use crate::core::store::{Condition, Glob, Mutation, Path, Store, Unreadable, Value, WatchId};
-
-/// What a refusal of a secret, or for want of one, says.
-const PERMISSION_DENIED: &str = "permission denied";
 
 impl Service {
     /// A client asks for something.
@@ -38,8 +35,8 @@ impl Service {
         let open_max = self.rules.limits.requests_open_max;
         if state.open >= open_max {
             let text = format!(
-                "{open_max} requests of this connection are open, parked WAITs included, which is \
-                 the limit: use another connection"
+                "{}: {open_max}, parked WAITs included, is the limit; use another connection",
+                detail::CONNECTION_FULL
             );
             env.reply(session, Response::refuse_with(tag, text));
             return Task::Nothing;
@@ -133,7 +130,7 @@ impl Service {
             Verb::Set | Verb::Del | Verb::Nop | Verb::Restore | Verb::Recover => state.may_write,
         };
         if !may {
-            return Err(Response::refuse_with(tag, PERMISSION_DENIED));
+            return Err(Response::refuse_with(tag, detail::PERMISSION_DENIED));
         }
         match verb {
             Verb::Rev => Err(Response {
@@ -158,7 +155,7 @@ impl Service {
                 let secret = request.value.as_deref().unwrap_or_default();
                 Err(match state.present(secret, &self.rules) {
                     true => Response::to(tag),
-                    false => Response::refuse_with(tag, PERMISSION_DENIED),
+                    false => Response::refuse_with(tag, detail::PERMISSION_DENIED),
                 })
             }
             Verb::Get => {
@@ -215,8 +212,7 @@ impl Service {
                 }
                 if self.writes.len() >= self.rules.writes_open_max {
                     sometimes!(BacklogFull);
-                    let text = "too many writes wait for their place in the log; try again later";
-                    return Err(Response::refuse_with(tag, text));
+                    return Err(Response::refuse_with(tag, detail::BACKLOG_FULL));
                 }
                 Ok(Next::Propose(op, verb))
             }
@@ -283,12 +279,13 @@ impl Service {
     pub(super) fn path(&self, tag: Option<i32>, text: &[u8]) -> Result<Path, Response> {
         let path = Path::parse(text).map_err(|_| Response::refuse(tag, ErrorCode::BadPath))?;
         let max = self.rules.limits.path_bytes_max;
-        within("path", text.len(), max, tag).map(|()| path)
+        within(detail::PATH_TOO_LONG, text.len(), max, tag).map(|()| path)
     }
 
     /// A value that may be written.
     pub(super) fn value(&self, tag: Option<i32>, bytes: &[u8]) -> Result<Value, Response> {
-        within("value", bytes.len(), self.rules.limits.value_bytes_max, tag)?;
+        let max = self.rules.limits.value_bytes_max;
+        within(detail::VALUE_TOO_LARGE, bytes.len(), max, tag)?;
         // A copy: the log retains it, and would retain with it all that was received beside it.
         Ok(Value(Bytes::copy_from_slice(bytes)))
     }
@@ -309,9 +306,9 @@ enum Next {
     Propose(Op, Verb),
 }
 
-fn within(what: &str, size: usize, max: usize, tag: Option<i32>) -> Result<(), Response> {
+fn within(what_has: &str, size: usize, max: usize, tag: Option<i32>) -> Result<(), Response> {
     if size > max {
-        let text = format!("the {what} has {size} bytes; at most {max} are taken");
+        let text = format!("{what_has} {size} bytes; at most {max} are taken");
         return Err(Response::refuse_with(tag, text));
     }
     Ok(())

@@ -46,6 +46,7 @@ const FILES: &[(&str, &str, &str)] = files![
     "diff.js": SCRIPT,
     "dom.js": SCRIPT,
     "file.js": SCRIPT,
+    "json.js": SCRIPT,
     "keys.js": SCRIPT,
     "live.js": SCRIPT,
     "login.js": SCRIPT,
@@ -110,6 +111,15 @@ fn is_host(text: &str) -> bool {
     !text.is_empty() && text.chars().all(is_plain)
 }
 
+/// The addresses of web views as a policy has them, each after a space. Policies have no way to name an
+/// IPv6 address: where there is one, they let the page talk to all that HTTP is spoken with.
+fn sources(webs: &[String]) -> String {
+    if webs.iter().any(|web| web.starts_with('[')) {
+        return " http:".to_owned();
+    }
+    webs.iter().map(|web| format!(" http://{web}")).collect()
+}
+
 async fn page(State(app): State<Arc<App>>) -> Response {
     if webs(&app).is_empty()
         && let Ok(uri) = app.access.uri(Caller::Writer)
@@ -117,10 +127,7 @@ async fn page(State(app): State<Arc<App>>) -> Response {
     {
         learn(&app, &status);
     }
-    let others = webs(&app)
-        .iter()
-        .map(|web| format!(" http://{web}"))
-        .collect::<String>();
+    let others = sources(&webs(&app));
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
          connect-src 'self'{others}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
@@ -167,6 +174,16 @@ mod tests {
         for text in ["", "x; script-src *", "a b", "x'y"] {
             assert!(!is_host(text), "{text}");
         }
+    }
+
+    #[test]
+    fn addresses_that_no_policy_can_name_are_let_in_by_what_is_spoken_there() {
+        let sources =
+            |webs: &[&str]| sources(&webs.iter().map(|&web| web.into()).collect::<Vec<_>>());
+        assert_eq!(sources(&[]), "");
+        let named = sources(&["10.0.0.1:8000", "db-1:80"]);
+        assert_eq!(named, " http://10.0.0.1:8000 http://db-1:80");
+        assert_eq!(sources(&["10.0.0.1:8000", "[::1]:8000"]), " http:");
     }
 
     #[test]

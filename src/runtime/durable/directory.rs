@@ -40,7 +40,7 @@ impl Directory {
     ///
     /// When it cannot be made, or another process has it.
     pub fn open(path: &Path) -> Result<Directory, DataError> {
-        fs::create_dir_all(path).map_err(at(path))?;
+        make(path).map_err(at(path))?;
         let file = path.join(LOCK);
         let lock = lock::take(&file).map_err(at(&file))?;
         let lock = lock.ok_or_else(|| DataError::Locked {
@@ -105,8 +105,9 @@ impl Directory {
         let aside = aside.expect("not all numbers are taken");
         let set_aside = || {
             fs::create_dir(&aside)?;
-            match fs::copy(self.path.join(IDENTITY), aside.join(IDENTITY)) {
-                Ok(_) => {}
+            let copy = aside.join(IDENTITY);
+            match fs::copy(self.path.join(IDENTITY), &copy) {
+                Ok(_) => File::open(&copy)?.sync_all()?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -129,20 +130,49 @@ impl Directory {
     }
 }
 
-/// Who a directory belongs to. The identity is written before anything else of a process is.
+/// Makes a directory, and those above it that are missing. Each name is made durable: all that is
+/// durable below would be gone with it.
+fn make(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = match path.parent() {
+        Some(above) if above != Path::new("") => above,
+        _ => Path::new("."),
+    };
+    make(above)?;
+    match fs::create_dir(path) {
+        // Somebody else was faster.
+        Err(_) if path.is_dir() => {}
+        made => made?,
+    }
+    File::open(above)?.sync_all()
+}
+
+/// Who a directory belongs to. The identity is written before anything else of a process is, so
+/// where there is something of one, and be it what a repair has set aside, the identity is lost.
 fn inspect(path: &Path) -> Result<Option<Identity>, DataError> {
     let inside = durable::Directory::on(Files::new(path));
-    let known = inside.identity().map_err(|error| explain(path, error))?;
-    if known.is_none() {
-        for entry in fs::read_dir(path).map_err(at(path))? {
-            if is_of_process(&entry.map_err(at(path))?.file_name()) {
-                return Err(DataError::Anonymous {
-                    path: path.to_owned(),
-                });
-            }
+    match inside.identity() {
+        Ok(None) | Err(Unusable::NotOurs) if holds_process(path).map_err(at(path))? => {
+            Err(DataError::Anonymous {
+                path: path.to_owned(),
+            })
+        }
+        known => known.map_err(|error| explain(path, error)),
+    }
+}
+
+/// Whether there are files of a process, in their place or set aside.
+fn holds_process(path: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        let is_aside = name.to_str().is_some_and(|name| name.starts_with(ASIDE));
+        if is_aside || is_of_process(&name) {
+            return Ok(true);
         }
     }
-    Ok(known)
+    Ok(false)
 }
 
 /// Whether a directory of this name holds the files of a process.

@@ -14,7 +14,7 @@ mod writer;
 
 pub use directory::Directory;
 pub use error::DataError;
-pub(super) use writer::Writer;
+pub(super) use writer::{Ending, Writer};
 
 use std::sync::Arc;
 

@@ -24,7 +24,7 @@ enum Errand {
     End,
 }
 
-/// Gives orders to the thread, and ends it when it is dropped: what was ordered is still written.
+/// Gives orders to the thread. Dropped, it waits until what was ordered is written.
 #[derive(Debug)]
 pub(in crate::runtime) struct Writer {
     errands: Sender<Errand>,
@@ -65,6 +65,14 @@ impl Writer {
         &mut self.progress
     }
 
+    /// Lets the thread end once it has written what was ordered.
+    pub(in crate::runtime) fn end(mut self) -> Ending {
+        Ending {
+            progress: self.progress.clone(),
+            thread: self.thread.take().expect("it ends once"),
+        }
+    }
+
     fn send(&self, errand: Errand) {
         // A thread that has failed has said so.
         let _ = self.errands.send(errand);
@@ -79,6 +87,25 @@ impl Drop for Writer {
             && let Err(panic) = thread.join()
             && !std::thread::panicking()
         {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// The thread, which writes what is left. If this is dropped, it does so for as long as the process
+/// lives.
+#[derive(Debug)]
+pub(in crate::runtime) struct Ending {
+    progress: watch::Receiver<Progress>,
+    thread: JoinHandle<()>,
+}
+
+impl Ending {
+    /// Waits until the thread has ended, and lets others go on meanwhile.
+    pub(in crate::runtime) async fn ended(mut self) {
+        while self.progress.changed().await.is_ok() {}
+        // It has nothing left to do.
+        if let Err(panic) = self.thread.join() {
             std::panic::resume_unwind(panic);
         }
     }

@@ -14,6 +14,8 @@ use crate::core::protocol::peer::handshake::{
     Answer, Hello, MAGIC, PREFIX_BYTES, Refusal, VERSION, decode_greeting, encode_greeting,
 };
 use crate::core::protocol::peer::{self, Message};
+use crate::runtime::accept::RESERVE;
+use crate::runtime::greet::GREETING_MAX;
 use crate::runtime::link::SILENCE_MAX;
 use crate::runtime::outbox::COPIED_BYTES_MAX;
 
@@ -221,6 +223,39 @@ fn garbage_of_a_peer_ends_its_connection_only() {
         }
         let is_there = |script: &Script| heard(script, hello().id) == [ask(3)];
         process.script.until("a message", is_there).await;
+    });
+}
+
+#[test]
+fn who_only_claims_to_be_a_peer_counts_until_it_is_let_in() {
+    run(async {
+        let mut small = options(1);
+        small.node.limits.connections_max = 2;
+        let process = Process::start(small).await;
+        let most = 2 + RESERVE;
+        let mut stalled = Vec::new();
+        for _ in 0..most {
+            let mut stream = TcpStream::connect(&process.addr).await.unwrap();
+            stream.write_all(&MAGIC).await.unwrap();
+            stalled.push(stream);
+        }
+        // All of them have been heard by now, and wait for nothing but their time.
+        let mut more = TcpStream::connect(&process.addr).await.unwrap();
+        let closed = timeout(GREETING_MAX / 2, more.read(&mut [0; 1])).await;
+        assert!(matches!(closed, Ok(Ok(0) | Err(_))), "{closed:?}");
+        for stream in stalled {
+            assert!(is_closed(stream).await);
+        }
+        let mut let_in = Vec::new();
+        for nth in 0..most as u64 + 1 {
+            let hello = Hello {
+                id: NodeId([10 + nth as u8; 10]),
+                ..hello()
+            };
+            let (stream, answer) = greeted(&process, encode_greeting(&hello)).await;
+            assert!(matches!(answer, Answer::Welcome(_)), "{answer:?}");
+            let_in.push(stream);
+        }
     });
 }
 

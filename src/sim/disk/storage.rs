@@ -146,9 +146,9 @@ impl<T> Storage<T> {
         std::iter::from_fn(|| self.journal.release()).collect()
     }
 
-    /// What went wrong. Nothing more is written.
-    pub fn failure(&self) -> Option<&str> {
-        self.writer.as_ref()?.progress.failure.as_deref()
+    /// Why the process must not go on, if the disk has failed or does not keep up.
+    pub fn trouble(&self) -> Option<String> {
+        self.journal.trouble(&self.writer.as_ref()?.progress)
     }
 
     /// The process ends in order: what is left is written, however long that takes.

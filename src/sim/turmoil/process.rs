@@ -244,6 +244,10 @@ impl Machine for Watched {
     fn is_ready(&self) -> bool {
         self.node().borrow().is_ready()
     }
+
+    fn serves(&self) -> bool {
+        self.node().borrow().serves()
+    }
 }
 
 /// What runs on the host of a node, for as long as the machine runs.

@@ -480,7 +480,7 @@ impl<M: Machine> World<M> {
         sometimes!(DiesWithUnsynced, process.storage.holds_something());
         sometimes!(DiesWithFullInbox, !process.inbox.is_empty());
         process.machine = None;
-        process.ready = false;
+        (process.ready, process.serving) = (false, false);
         process.inbox.clear();
         process.lobby.clear();
         process.doom = None;

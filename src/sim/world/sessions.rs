@@ -355,7 +355,7 @@ impl<M: Machine> World<M> {
             ToNode::Close => Input::Closed { session },
         };
         let process = &mut self.processes[pid];
-        if process.ready {
+        if process.serving {
             process.inbox.push_back(input);
             self.take_turn_soon(pid);
         } else {

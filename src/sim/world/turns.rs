@@ -49,7 +49,7 @@ impl<M: Machine> World<M> {
         let most = group_limit(&mut self.processes[pid].group_dice);
         let mut effects = std::mem::take(&mut self.effects);
         let process = &mut self.processes[pid];
-        let was_ready = process.ready;
+        let was_serving = process.serving;
         let handled = process.run_group(self.now, most, &mut effects);
         self.stats.inputs += handled as u64;
         self.hearing.turned(pid, self.now);
@@ -59,7 +59,7 @@ impl<M: Machine> World<M> {
         let compute = self.params.compute * u32::try_from(process.slow).unwrap_or(u32::MAX);
         process.busy_until = self.now + compute;
         let leaves = process.busy_until;
-        if process.ready && !was_ready {
+        if process.serving && !was_serving {
             let lobby = std::mem::take(&mut process.lobby);
             process.inbox.extend(lobby);
         }
@@ -306,15 +306,15 @@ impl<M: Machine> World<M> {
     /// What waited for what has become durable leaves. Tells whether the process goes on.
     fn look_at_disk(&mut self, pid: Pid) -> bool {
         let process = &mut self.processes[pid];
-        if !std::mem::take(&mut process.has_news) {
-            return true;
-        }
-        let id = process.id;
-        if let Some(failure) = process.storage.failure() {
-            let error = failure.to_owned();
+        let has_news = std::mem::take(&mut process.has_news);
+        if let Some(error) = process.storage.trouble() {
             self.take_effect(pid, Effect::Halt(Halt::Disk { error }), self.now);
             return false;
         }
+        if !has_news {
+            return true;
+        }
+        let id = process.id;
         let before = process.storage.durable();
         let released = process.storage.look();
         let upto = process.storage.durable();

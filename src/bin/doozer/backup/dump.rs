@@ -16,7 +16,13 @@ pub async fn dump(client: &Client, flags: &Flags) -> Result<(), Failure> {
     let rev = u64::try_from(flags.rev).ok().map(Rev);
     let (origin, contents) = read(client, rev).await?;
     let text = encode_dump(&origin, &contents, now().as_secs());
-    output::bytes(&text)?;
+    output::bytes(&text).map_err(|failure| match failure {
+        // Whoever believes that there is a backup has to know.
+        Failure::BrokenPipe => Failure::Message(
+            "standard output was closed before all of the dump was written: it is no backup".into(),
+        ),
+        failure => failure,
+    })?;
     if stderr().is_terminal() {
         let (files, rev) = (counted(contents.files.len() as u64), contents.rev);
         eprintln!("{files} of {} at revision {rev}", origin.cluster);

@@ -161,7 +161,7 @@ impl Writer<'_> {
             origin.cluster,
             self.dir.display()
         ));
-        self.tell(rev)?;
+        self.tell(rev);
         Ok((origin, rev))
     }
 
@@ -184,23 +184,29 @@ impl Writer<'_> {
                 return because(error);
             }
             self.place = Some((origin.clone(), last.rev));
-            if let Err(failure) = self.tell(last.rev) {
-                return failure;
-            }
+            self.tell(last.rev);
         }
     }
 
-    /// Tells which revision is durable.
-    fn tell(&self, rev: Rev) -> Result<(), Failure> {
+    /// Tells which revision is durable. What is saved is worth more than who hears of it: the journal
+    /// goes on when nobody can be told.
+    fn tell(&mut self, rev: Rev) {
         self.progress.tell(|| format!("revision {rev} is saved"));
         if self.json {
             let object = Object {
                 rev: Some(rev.0),
                 ..Object::default()
             };
-            object.print()?;
+            if let Err(failure) = object.print() {
+                let why = match failure {
+                    Failure::Message(message) => message,
+                    _ => "nobody reads standard output any more".to_owned(),
+                };
+                self.progress
+                    .line(&format!("{why}: revisions are saved without telling"));
+                self.json = false;
+            }
         }
-        Ok(())
     }
 }
 

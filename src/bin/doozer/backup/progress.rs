@@ -1,6 +1,6 @@
 //! How far it is, on a terminal.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -56,11 +56,13 @@ impl Progress {
         }
     }
 
-    /// Prints a line that stays.
+    /// Prints a line that stays, where somebody reads it.
     pub fn line(&self, text: &str) {
         match &self.0 {
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => {
+                let _ = writeln!(stderr(), "{text}");
+            }
         }
     }
 }

@@ -20,6 +20,8 @@ use crate::args::Workload;
 
 /// Pause after an error, as a broken server answers at once and must not be spun on.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
+/// How long filling goes on connecting to a server that answers nothing.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Largest answer.
 const FRAME_BYTES_MAX: usize = 32 << 20;
 /// Free space that the read buffer keeps.
@@ -58,6 +60,8 @@ pub struct Lane {
     incoming: BytesMut,
     outgoing: BytesMut,
     recorder: Recorder,
+    /// When the server last answered, or this began.
+    heard: Instant,
 }
 
 struct Slot {
@@ -98,6 +102,7 @@ impl Lane {
             incoming: BytesMut::with_capacity(BUFFER_BYTES),
             outgoing: BytesMut::with_capacity(BUFFER_BYTES),
             recorder: Recorder::new(),
+            heard: Instant::now(),
         }
     }
 
@@ -110,7 +115,7 @@ impl Lane {
                 Ok(()) => break,
                 Err(error) => self.connection_failed(&error),
             }
-            if self.is_filling_done() {
+            if self.plan.options.workload == Workload::Fill && self.is_filling_over() {
                 break;
             }
             tokio::time::sleep(ERROR_PAUSE).await;
@@ -118,9 +123,11 @@ impl Lane {
         self.recorder
     }
 
-    fn is_filling_done(&self) -> bool {
-        self.plan.options.workload == Workload::Fill
-            && self.plan.tally.next.load(Ordering::Relaxed) >= self.plan.options.keys as usize
+    /// Whether there is nothing left to fill, or nobody there who would take it. Other workloads end with
+    /// their window.
+    fn is_filling_over(&self) -> bool {
+        self.plan.tally.next.load(Ordering::Relaxed) >= self.plan.options.keys as usize
+            || self.heard.elapsed() >= SILENCE_MAX
     }
 
     fn connection_failed(&mut self, error: &io::Error) {
@@ -217,6 +224,7 @@ impl Lane {
     fn answered(&mut self, index: usize, response: &Response) {
         let slot = &mut self.slots[index];
         let Some(begin) = slot.begin else { return };
+        self.heard = Instant::now();
         let error = match (slot.step, response.error()) {
             (Step::WriteCounter, Some(ErrorCode::RevMismatch)) => {
                 self.plan.tally.conflicts.fetch_add(1, Ordering::Relaxed);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use doozer::client::{Condition, Error};
 use doozer::core::id::Rev;
+use doozer::core::protocol::client::detail;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
@@ -147,7 +148,7 @@ enum Look {
 /// Whether asking again is of no use before somebody changes something.
 fn is_final(error: &Error) -> bool {
     match error {
-        Error::Refused(refusal) => refusal.detail.as_deref() == Some("permission denied"),
+        Error::Refused(refusal) => refusal.detail.as_deref() == Some(detail::PERMISSION_DENIED),
         _ => false,
     }
 }

@@ -5,6 +5,7 @@
 //! optional fields with fresh numbers, which old clients never notice.
 
 mod backup;
+pub mod detail;
 mod frame;
 mod message;
 mod report;

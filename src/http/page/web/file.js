@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { $, h, put } from "./dom.js";
-import { bytes, count, decode } from "./text.js";
+import { bytes, count, decode, lineEnding } from "./text.js";
 import { changes, draw, ways } from "./value.js";
 
 /** Versions that are looked up. */
@@ -21,6 +21,10 @@ export class FileView {
     this.versions = [];
     this.way = null;
     this.draft = null;
+    /** How the lines of what is edited end. */
+    this.ending = "\n";
+    /** The path and the revision that the question is about whether to delete them. */
+    this.doomed = null;
     $("edit").addEventListener("click", () => this.edit());
     $("delete").addEventListener("click", () => this.askDelete());
     $("save").addEventListener("click", () => this.save());
@@ -187,14 +191,26 @@ export class FileView {
 
   edit() {
     if ($("edit").disabled) return;
+    const text = decode(this.file.bytes);
+    const ending = lineEnding(text);
+    if (ending === null) {
+      this.on.say(`Not edited here: the lines of ${this.path} end in different ways, which would be lost`, "bad");
+      return;
+    }
     this.draft = this.file.rev;
+    this.ending = ending;
     this.saved = 0;
-    $("draft").value = decode(this.file.bytes);
+    $("draft").value = text;
     $("file").classList.add("editing");
     for (const id of ["conflict", "draft-note"]) $(id).hidden = true;
     put($("draft-title"), `Editing rev ${count(this.draft)}`);
     this.paintButtons();
     $("draft").focus();
+  }
+
+  /** What is to be written. Fields of browsers have one ending of lines only. */
+  drafted() {
+    return $("draft").value.replaceAll("\n", this.ending);
   }
 
   stop() {
@@ -205,7 +221,7 @@ export class FileView {
 
   async save() {
     try {
-      const rev = await api.write(this.path, this.draft, $("draft").value);
+      const rev = await api.write(this.path, this.draft, this.drafted());
       this.saved = rev;
       this.on.say(`${this.path} is written, at rev ${count(rev)}`);
       this.stop();
@@ -224,7 +240,7 @@ export class FileView {
       ? `Meanwhile somebody has written rev ${count(theirs.rev)}, so nothing was saved.`
       : "Meanwhile somebody has deleted the file, so nothing was saved.";
     put($("conflict-text"), `${was} ${now}`);
-    const mine = new TextEncoder().encode($("draft").value);
+    const mine = new TextEncoder().encode(this.drafted());
     $("conflict-diff").replaceChildren(...changes(theirs?.bytes ?? null, mine));
     $("conflict").hidden = false;
     $("draft-note").hidden = true;
@@ -247,22 +263,29 @@ export class FileView {
 
   askDelete() {
     if ($("delete").disabled) return;
+    this.doomed = { path: this.path, rev: this.file.rev };
     put($("deletion-text"), `Delete ${this.path}, as it is at rev ${count(this.file.rev)}?`);
     $("deletion").returnValue = "";
     $("deletion").showModal();
   }
 
+  /** Deletes what was asked about, and nothing that came after it. */
   async delete() {
-    const { path, file } = this;
+    const { path, rev } = this.doomed;
     try {
-      await api.remove(path, file.rev);
-      this.on.say(`${path} is deleted`);
-      this.show(path, null, null);
+      await api.remove(path, rev);
     } catch (error) {
-      const told = error.code === "REV_MISMATCH"
-        ? `Not deleted: somebody has changed ${path} meanwhile, at rev ${count(error.rev)}`
-        : error.message;
-      this.on.say(told, "bad");
+      const isOther = error.code === "REV_MISMATCH";
+      if (!isOther || error.rev !== 0) {
+        const told = isOther
+          ? `Not deleted: somebody has changed ${path} meanwhile, at rev ${count(error.rev)}`
+          : error.message;
+        this.on.say(told, "bad");
+        return;
+      }
+      // Somebody was faster.
     }
+    this.on.say(`${path} is deleted`);
+    if (path === this.path) this.show(path, null, null);
   }
 }

@@ -56,6 +56,12 @@ export function decode(buffer) {
   }
 }
 
+/** How the lines of a text end, "\n" where there is one only. Nothing if they end in different ways. */
+export function lineEnding(text) {
+  const endings = new Set(text.match(/\r\n|\r|\n/g) ?? ["\n"]);
+  return endings.size === 1 ? [...endings][0] : null;
+}
+
 /** A pattern of the store as a regular expression, or nothing if it is none. */
 export function pattern(text) {
   if (!/^\/(?:[A-Za-z0-9.*?-]+(?:\/[A-Za-z0-9.*?-]+)*)?$/.test(text)) return null;

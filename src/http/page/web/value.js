@@ -3,6 +3,7 @@
 import { h } from "./dom.js";
 import { count, decode } from "./text.js";
 import { diff } from "./diff.js";
+import * as json from "./json.js";
 
 /** Bytes that are written out one by one, and characters that are shown as text. */
 const HEX_MAX = 16 << 10;
@@ -10,27 +11,17 @@ const TEXT_MAX = 512 << 10;
 
 const more = (left, what) => h("p", { class: "more" }, `${count(left)} more ${what} are not shown`);
 
-/** JSON in lines, if it is an object or a list. */
-function json(text) {
-  if (!/^\s*[[{]/.test(text)) return null;
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return null;
-  }
-}
-
 /** How a value can be looked at, the best way first. */
 export function ways(bytes) {
   const text = decode(bytes);
   if (text === null) return ["hex"];
-  return json(text) === null ? ["text", "hex"] : ["json", "text", "hex"];
+  return json.lines(text) === null ? ["text", "hex"] : ["json", "text", "hex"];
 }
 
 export function draw(way, bytes) {
   if (way === "hex") return hex(bytes);
   const text = decode(bytes) ?? "";
-  return way === "json" ? coloured(json(text) ?? text) : plain(text);
+  return way === "json" ? coloured(json.lines(text) ?? text) : plain(text);
 }
 
 function plain(text) {
@@ -42,7 +33,7 @@ function plain(text) {
 
 function coloured(text) {
   const pre = h("pre", { class: "json" });
-  const kinds = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(true|false|null)\b|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)/g;
+  const kinds = /("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|\b(true|false|null)\b|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)/g;
   let end = 0;
   for (const found of text.slice(0, TEXT_MAX).matchAll(kinds)) {
     const [whole, string, colon, word] = found;

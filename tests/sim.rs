@@ -54,7 +54,7 @@ fn a_sweep_breaks_no_rule() {
     let count = |name: &str| totals[name].as_u64().unwrap_or_else(|| panic!("no {name}"));
     assert_eq!((count("runs"), count("failures")), (seeds, 0));
     assert!(
-        count("excused") * 20 <= seeds,
+        count("excused") * 100 <= seeds,
         "too many runs do not prove that the core lives: {line}"
     );
     assert!(

@@ -208,7 +208,7 @@ impl Params {
         let timeout = micros(dice.magnitude(600_000, 5_000_000));
         let net = NetParams::draw(&mut chance.dice(What::Swarm, 1));
         let tuning = draw_tuning(&mut chance.dice(What::Swarm, 3));
-        let limits = draw_limits(&mut chance.dice(What::Swarm, 4));
+        let limits = draw_limits(&mut chance.dice(What::Swarm, 7));
         let storm = dice.magnitude(STORM.0, STORM.1);
         Params {
             members,

@@ -302,7 +302,8 @@ impl<F> Unfinished<F> {
         disk.sync(&mut self.file)?;
         disk.rename(&unfinished(&self.path), &self.path)?;
         let folder = self.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        if !planted!(RenameNotSynced) {
+        let is_forgotten = planted!(IdentityNotSynced) && folder.is_empty();
+        if !planted!(RenameNotSynced) && !is_forgotten {
             disk.sync_directory(folder)?;
         }
         Ok(self.file)

@@ -246,6 +246,8 @@ mutants! {
         ToldBeforeDurable,
         /// The name of a file counts as durable without a sync of its directory.
         RenameNotSynced,
+        /// The same, only of the file that says whose a directory is.
+        IdentityNotSynced,
         /// Logs and snapshots are deleted before the snapshot is whole that stands for them.
         TidiesTooEarly,
         /// A snapshot on disk lacks what was accepted beyond its state.

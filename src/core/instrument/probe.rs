@@ -391,6 +391,8 @@ probes! {
     ComesBack,
     /// A process dies while it reads its directory.
     DiesInRecovery,
+    /// The disk fails while a process comes back.
+    DiskFailsInRecovery,
     /// A process finds its directory damaged, and joins anew.
     DamageRefused,
     /// A process stops because its disk has failed.

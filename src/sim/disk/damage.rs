@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::volume::{Entry, SECTOR, Volume};
-use crate::core::durable::Kind;
+use crate::core::durable::{End, Kind};
+use crate::core::id::NodeId;
 use crate::sim::chance::Dice;
 
 /// How something that was durable is lost.
@@ -29,6 +30,17 @@ pub const DAMAGES: [Damage; 4] = [Damage::Flip, Damage::Blank, Damage::Misdirect
 /// Bits that are turned round at most.
 const BITS_MAX: u64 = 8;
 
+/// What was damaged, as far as it matters for who can notice it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damaged {
+    /// What is there is not what was written, or what is not there is needed in any case.
+    Surely,
+    /// A log is missing. If nothing was in it, nobody needs it.
+    Log,
+    /// The newest snapshot is missing, and a former one is there, which may do as well.
+    Snapshot,
+}
+
 /// A file that a process needs to come back: where it is, and how many bytes from its beginning
 /// cannot have been torn.
 struct Needed {
@@ -37,18 +49,33 @@ struct Needed {
     firm: usize,
 }
 
-/// Does that to a disk, if there is anything to do it to. Tells whether something is changed.
-pub fn damage(volume: &mut Volume, damage: Damage, dice: &mut Dice) -> bool {
-    let needed: Vec<Needed> = needed(volume);
+/// Does that to what a process needs to come back, where its logs end like that. Tells what is
+/// changed, if anything is.
+pub fn damage(
+    volume: &mut Volume,
+    damage: Damage,
+    (id, ends): (NodeId, &[End]),
+    dice: &mut Dice,
+) -> Option<Damaged> {
+    let needed: Vec<Needed> = needed(volume, id, ends);
     if needed.is_empty() {
-        return false;
+        return None;
     }
     let one = dice.pick(&needed);
     if damage == Damage::Lose {
         volume.lose(&one.path);
-        return true;
+        let is_snapshot = needed.first().is_some_and(|first| first.path == one.path);
+        return Some(match files(volume, id, Kind::Snapshot).next() {
+            _ if !is_snapshot => Damaged::Log,
+            Some(_) => Damaged::Snapshot,
+            None => Damaged::Surely,
+        });
     }
-    let before = volume.read(one.file).to_vec();
+    let contents = |volume: &Volume| -> Vec<Vec<u8>> {
+        let files = needed.iter().map(|needed| volume.read(needed.file));
+        files.map(<[u8]>::to_vec).collect()
+    };
+    let before = contents(volume);
     let at = dice.below(one.firm as u64) as usize;
     let sector = at / SECTOR * SECTOR;
     let range = sector..(sector + SECTOR).min(one.firm);
@@ -65,7 +92,7 @@ pub fn damage(volume: &mut Volume, damage: Damage, dice: &mut Dice) -> bool {
         Damage::Blank => volume.damage(one.file, |bytes| bytes[range].fill(0)),
         Damage::Misdirect => {
             let target = dice.pick(&needed);
-            let moved = before[range.clone()].to_vec();
+            let moved = volume.read(one.file)[range.clone()].to_vec();
             volume.damage(one.file, |bytes| bytes[range].fill(0));
             let count = moved.len().min(target.firm);
             let to = dice.below((target.firm - count) as u64 + 1) as usize;
@@ -75,30 +102,42 @@ pub fn damage(volume: &mut Volume, damage: Damage, dice: &mut Dice) -> bool {
         }
         Damage::Lose => unreachable!("it was done above"),
     }
-    volume.read(one.file) != before
+    (contents(volume) != before).then_some(Damaged::Surely)
 }
 
-fn needed(volume: &Volume) -> Vec<Needed> {
-    let files = |kind: Kind| {
-        let names = volume.names().iter();
-        names.filter_map(move |(path, entry)| match entry {
-            Entry::File(file) => {
-                let name = path
-                    .rsplit_once('/')
-                    .map_or(path.as_str(), |(_, name)| name);
-                Some((kind.number(name)?, path.clone(), *file))
-            }
-            Entry::Directory => None,
-        })
-    };
-    let Some((newest, path, file)) = files(Kind::Snapshot).max() else {
+/// The files of a process that are of a kind: their numbers, names and contents.
+fn files(
+    volume: &Volume,
+    id: NodeId,
+    kind: Kind,
+) -> impl Iterator<Item = (u64, String, u64)> + use<'_> {
+    let folder = format!("{id}/");
+    let names = volume.names().iter();
+    names.filter_map(move |(path, entry)| match entry {
+        Entry::File(file) => {
+            let number = kind.number(path.strip_prefix(&folder)?)?;
+            Some((number, path.clone(), *file))
+        }
+        Entry::Directory => None,
+    })
+}
+
+fn needed(volume: &Volume, id: NodeId, ends: &[End]) -> Vec<Needed> {
+    let Some((newest, path, file)) = files(volume, id, Kind::Snapshot).max() else {
         return Vec::new();
     };
     let firm = volume.read(file).len();
     let snapshot = Needed { path, file, firm };
-    let logs = files(Kind::Log).filter(|(number, ..)| *number >= newest);
-    let logs = logs.map(|(_, path, file)| {
-        let firm = volume.writes(file).last().map_or(0, |last| *last as usize);
+    let logs = files(volume, id, Kind::Log).filter(|(number, ..)| *number >= newest);
+    let logs = logs.map(|(number, path, file)| {
+        let end = ends.iter().find(|end| end.number == number);
+        let last_write = volume.writes(file).last();
+        // If that was cut short, the last whole write cannot be told from a torn one either.
+        let last = last_write
+            .copied()
+            .zip(end)
+            .map(|(write, end)| write.min(end.last));
+        let firm = last.map_or(0, |last| last as usize);
         Needed { path, file, firm }
     });
     let all = std::iter::once(snapshot).chain(logs);

@@ -146,14 +146,13 @@ impl Device {
     pub fn worst(&self, now: Time) -> Device {
         let inner = &mut *self.0.borrow_mut();
         inner.settle(now);
-        let device = Device::new(inner.sync, inner.dice.clone());
-        {
-            let copy = &mut *device.0.borrow_mut();
-            copy.volume = inner.volume.worst();
-            copy.names.clone_from(copy.volume.names());
-            copy.files = inner.files;
-        }
-        device
+        inner.copy(inner.volume.worst())
+    }
+
+    /// A disk that holds what this one does, while nobody works with it.
+    pub fn copy(&self) -> Device {
+        let inner = self.0.borrow();
+        inner.copy(inner.volume.clone())
     }
 
     /// Does something with what the disk holds, while nobody works with it.
@@ -164,7 +163,7 @@ impl Device {
         done
     }
 
-    /// An operation fails, after so many others.
+    /// An operation fails, after so many others. Those that read count as well.
     pub fn fail_after(&self, operations: u64) {
         self.0.borrow_mut().fails_after = Some(operations);
     }
@@ -194,6 +193,18 @@ impl Device {
 }
 
 impl Inner {
+    /// A disk like this one that holds something else.
+    fn copy(&self, volume: Volume) -> Device {
+        let device = Device::new(self.sync, self.dice.clone());
+        {
+            let copy = &mut *device.0.borrow_mut();
+            copy.names.clone_from(volume.names());
+            copy.volume = volume;
+            copy.files = self.files;
+        }
+        device
+    }
+
     /// What is done by now is done.
     fn settle(&mut self, now: Time) {
         while let Some(first) = self.plan.first_entry() {
@@ -277,17 +288,26 @@ impl Inner {
         if needs_space && self.full_until > begins {
             return Some(io::ErrorKind::StorageFull.into());
         }
-        match &mut self.fails_after {
-            Some(0) => {
-                self.fails_after = None;
-                Some(io::Error::other("input/output error"))
-            }
-            Some(left) => {
-                *left -= 1;
-                None
-            }
-            None => None,
+        self.fails_now().then(io_error)
+    }
+
+    /// Counts an operation, and tells whether it is the one that fails.
+    fn fails_now(&mut self) -> bool {
+        let fails = self.fails_after == Some(0);
+        self.fails_after = self.fails_after.and_then(|left| left.checked_sub(1));
+        fails
+    }
+
+    /// Something is read, which fails like anything else.
+    fn before_reading(&mut self, path: &str) -> Result<(), DiskError> {
+        if !self.fails_now() {
+            return Ok(());
         }
+        self.has_failed = true;
+        Err(DiskError {
+            path: path.to_owned(),
+            source: io_error(),
+        })
     }
 
     /// What an operation does to the names.
@@ -331,7 +351,8 @@ impl Disk for Handle {
     type File = OpenFile;
 
     fn read(&self, path: &str) -> Result<Vec<u8>, DiskError> {
-        let inner = self.device.0.borrow();
+        let inner = &mut *self.device.0.borrow_mut();
+        inner.before_reading(path)?;
         let file = inner.file(path)?;
         if inner.plan.is_empty() {
             return Ok(inner.volume.read(file).to_vec());
@@ -344,7 +365,8 @@ impl Disk for Handle {
     }
 
     fn list(&self, path: &str) -> Result<Vec<String>, DiskError> {
-        let inner = self.device.0.borrow();
+        let inner = &mut *self.device.0.borrow_mut();
+        inner.before_reading(path)?;
         let folder = match path {
             "" => String::new(),
             path if inner.names.get(path) == Some(&Entry::Directory) => format!("{path}/"),
@@ -441,6 +463,10 @@ impl Disk for Handle {
         let name = path.to_owned();
         self.plan(path, Op::SyncDirectory { path: name })
     }
+}
+
+fn io_error() -> io::Error {
+    io::Error::other("input/output error")
 }
 
 fn missing(path: &str) -> DiskError {

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use damage::{DAMAGES, Damage};
+pub use damage::{DAMAGES, Damage, Damaged};
 pub use device::{Device, Handle, Lane};
 pub use storage::Storage;
 

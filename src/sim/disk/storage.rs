@@ -45,26 +45,30 @@ impl<T> Storage<T> {
 
     /// That of a process with a data directory on this disk, whose log goes on at `tail`, if it has
     /// one. It is at most about `log_bytes_max` long.
+    ///
+    /// # Errors
+    ///
+    /// When that log cannot be opened.
     pub fn on(
         device: Device,
         identity: Identity,
         tail: Option<Tail>,
         log_bytes_max: u64,
         now: Time,
-    ) -> Storage<T> {
+    ) -> Result<Storage<T>, DiskError> {
         let handle = device.handle(Lane::Log, now);
-        let pen = Pen::new(Directory::on(handle), identity, tail, log_bytes_max);
-        Storage {
+        let pen = Pen::new(Directory::on(handle), identity, tail, log_bytes_max)?;
+        Ok(Storage {
             journal: Journal::on_disk(tail, log_bytes_max),
             writer: Some(Writer {
                 device,
-                pen: pen.expect("the log was there when it was read"),
+                pen,
                 errands: VecDeque::new(),
                 at_log: None,
                 at_snapshot: None,
                 progress: Progress::default(),
             }),
-        }
+        })
     }
 
     /// The disk, if anything is kept.

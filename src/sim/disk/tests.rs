@@ -128,4 +128,9 @@ fn a_disk_can_be_full_and_can_fail() {
     assert!(disk.sync(&mut file).is_ok());
     assert!(device.take_failed());
     assert!(!device.take_failed());
+    device.fail_after(1);
+    assert!(disk.list("").is_ok());
+    let error = disk.read("b").unwrap_err();
+    assert!(!error.is_missing() && device.take_failed(), "{error}");
+    assert!(disk.read("b").is_ok());
 }

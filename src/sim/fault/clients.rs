@@ -119,7 +119,7 @@ impl<M: Machine> World<M> {
 
     /// Whether every configuration that anybody knows of keeps a majority of untroubled members
     /// without the holder of this slot, be that majority counted with or without its vote.
-    fn may_spare(&self, slot: u64) -> bool {
+    pub(in crate::sim) fn may_spare(&self, slot: u64) -> bool {
         let holders: Vec<NodeId> = self
             .seats()
             .into_iter()

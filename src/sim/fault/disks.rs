@@ -2,11 +2,12 @@
 
 use super::Fault;
 use crate::core::instrument::sometimes;
-use crate::sim::disk::{Damage, Fate, damage};
+use crate::sim::check::acceptors::Memory;
+use crate::sim::disk::{Damage, Damaged, Fate, damage};
 use crate::sim::machine::Machine;
 use crate::sim::params::micros;
 use crate::sim::process::HostId;
-use crate::sim::world::{Happening, World};
+use crate::sim::world::{Happening, Harm, World};
 
 impl<M: Machine> World<M> {
     pub(super) fn befall_disks(&mut self, fault: &Fault) {
@@ -30,14 +31,21 @@ impl<M: Machine> World<M> {
                 host,
                 after,
                 back_us,
-            } => {
-                if let Some(pid) = self.process_on(*host)
-                    && let Some(device) = self.processes[pid].storage.device()
-                {
-                    device.fail_after(*after);
-                    self.processes[pid].back_after_failure_us = *back_us;
+            } => match self.process_on(*host) {
+                Some(pid) => {
+                    if let Some(device) = self.processes[pid].storage.device() {
+                        device.fail_after(*after);
+                        self.processes[pid].back_after_failure_us = *back_us;
+                    }
                 }
-            }
+                // Whoever comes back there meets it.
+                None => {
+                    self.ensure_host(*host);
+                    if let Some(device) = &self.mounts[*host].device {
+                        device.fail_after(*after);
+                    }
+                }
+            },
             Fault::DiskFull { host, span_us } => {
                 let until = self.now + micros(*span_us);
                 if let Some(pid) = self.process_on(*host)
@@ -97,10 +105,20 @@ impl<M: Machine> World<M> {
             return;
         }
         self.crash(pid, Fate::Written);
-        let mount = &mut self.mounts[host];
-        if let Some(device) = &mount.device {
-            let is_changed = device.with_volume(|volume, dice| damage::damage(volume, kind, dice));
-            mount.is_damaged |= is_changed;
+        if let Some(device) = self.mounts[host].device.clone()
+            && let Some((id, before)) = self.examine(&device)
+        {
+            let ends = before.ends.as_slice();
+            let damage =
+                |volume: &mut _, dice: &mut _| damage::damage(volume, kind, (id, ends), dice);
+            self.mounts[host].harm = device.with_volume(damage).map(|damaged| match damaged {
+                Damaged::Surely => Harm::Surely,
+                Damaged::Log => {
+                    let applied = before.state.applied();
+                    Harm::Log(Memory::of(applied, &before.records))
+                }
+                Damaged::Snapshot => Harm::Perhaps,
+            });
         }
         let at = self.now + micros(back_us);
         self.queue.push(at, Happening::Start { host });

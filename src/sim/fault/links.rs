@@ -153,7 +153,8 @@ impl<M: Machine> World<M> {
         }
     }
 
-    fn links_up(&self, links: &[(HostId, HostId)]) -> Vec<(Pid, Pid)> {
+    /// The connections that are open, of those between these hosts.
+    pub(in crate::sim) fn links_up(&self, links: &[(HostId, HostId)]) -> Vec<(Pid, Pid)> {
         let ends = links
             .iter()
             .filter_map(|(from, to)| Some((self.process_on(*from)?, self.process_on(*to)?)));

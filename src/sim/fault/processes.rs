@@ -229,7 +229,7 @@ impl<M: Machine> World<M> {
         let Some(pid) = self.process_on(host) else {
             return;
         };
-        if self.processes[pid].leaving.is_some() || !self.may_lose(pid) {
+        if !self.may_leave(pid) {
             return;
         }
         self.tell(Place::Node(pid), || Happened::Dismissed);
@@ -297,6 +297,11 @@ impl<M: Machine> World<M> {
         let is_kept = |id: &&NodeId| **id != victim && self.is_there(**id);
         let stays = |set: &Vec<NodeId>| set.iter().filter(is_kept).count() > set.len() / 2;
         !sets.is_empty() && sets.iter().all(stays)
+    }
+
+    /// Whether a process may be asked to end, and has not been so far.
+    pub(in crate::sim) fn may_leave(&self, pid: Pid) -> bool {
+        self.processes[pid].leaving.is_none() && self.may_lose(pid)
     }
 
     /// Whether every configuration that anybody knows of keeps a majority of untroubled members

@@ -117,6 +117,7 @@ impl Line {
         let cast = &told.cast;
         match &told.what {
             Happened::Started { .. }
+            | Happened::Unstarted { .. }
             | Happened::Ended
             | Happened::Dismissed
             | Happened::Woken
@@ -189,6 +190,9 @@ impl Line {
     fn of_process(&mut self, what: &Happened<'_>, cast: &Cast<'_>) {
         match what {
             Happened::Started { host } => self.say("starts", format!("on host {host}")),
+            Happened::Unstarted { host, why } => {
+                self.say("fails", format!("to come back on host {host}: {why}"));
+            }
             Happened::Ended => self.say("ends", ""),
             Happened::Dismissed => self.say("leaves", "as it was asked to"),
             Happened::Woken => self.say("wakes", ""),

@@ -73,6 +73,13 @@ pub enum Happened<'a> {
         /// Its host.
         host: HostId,
     },
+    /// A process does not start, since it cannot come back.
+    Unstarted {
+        /// Its host.
+        host: HostId,
+        /// Why.
+        why: &'a str,
+    },
     /// A process ends.
     Ended,
     /// A process is asked to leave.

@@ -24,6 +24,8 @@ const EFFECTS: u64 = 8;
 
 /// Processes in a million that die again while they come back.
 const RELAPSES_PPM: u32 = 200_000;
+/// Failures of disks in a million that befall those who are to come back, if anybody is.
+const SLEEPERS_PPM: u32 = 500_000;
 /// Operations on its disk that a process needs to come back, about.
 const READ_OPERATIONS: u64 = 8;
 
@@ -72,7 +74,7 @@ impl<M: Machine> World<M> {
             | Kind::Corrupt
             | Kind::HalfOpen
             | Kind::Refuse
-            | Kind::Hang => Some(self.draw_break(kind, victim, dice)),
+            | Kind::Hang => self.draw_break(kind, victim, dice),
             Kind::Hangup
             | Kind::ClientAbort
             | Kind::ClientHalfOpen
@@ -101,6 +103,9 @@ impl<M: Machine> World<M> {
             });
         }
         if kind == Kind::RollingRestart {
+            if !self.alive().any(|pid| self.may_leave(pid)) {
+                return None;
+            }
             let mut hosts: Vec<HostId> = self.alive().map(|p| self.processes[p].host).collect();
             dice.shuffle(&mut hosts);
             return Some(Fault::RollingRestart {
@@ -114,9 +119,10 @@ impl<M: Machine> World<M> {
             kind,
             Kind::Crash | Kind::CrashInTurn | Kind::CrashUnsynced | Kind::QuickRestart
         );
-        let is_possible = match is_crash {
-            true => self.may_end(victim, disk),
-            false => self.may_lose(victim),
+        let is_possible = match kind {
+            _ if is_crash => self.may_end(victim, disk),
+            Kind::Leave => self.may_leave(victim),
+            _ => self.may_lose(victim),
         };
         if !is_possible {
             sometimes!(CrashWouldCostMajority);
@@ -204,11 +210,20 @@ impl<M: Machine> World<M> {
                     relapse: self.draw_fate(dice).1,
                 })
             }
-            Kind::DiskError => Some(Fault::DiskError {
-                host,
-                after: dice.magnitude(1, 64) - 1,
-                back_us,
-            }),
+            Kind::DiskError => {
+                let sleeping = (0..self.hosts.len()).filter(|h| self.mounts[*h].sleeper.is_some());
+                let sleeping: Vec<HostId> = sleeping.collect();
+                let is_asleep = !sleeping.is_empty() && dice.hit(SLEEPERS_PPM);
+                Some(Fault::DiskError {
+                    host: if is_asleep {
+                        *dice.pick(&sleeping)
+                    } else {
+                        host
+                    },
+                    after: dice.magnitude(1, 64) - 1,
+                    back_us,
+                })
+            }
             Kind::DiskFull => Some(Fault::DiskFull { host, span_us }),
             Kind::SlowDisk => Some(Fault::SlowDisk {
                 host,
@@ -359,8 +374,8 @@ impl<M: Machine> World<M> {
         Some(fault)
     }
 
-    /// Something with the connections of a process.
-    fn draw_break(&self, kind: Kind, victim: Pid, dice: &mut Dice) -> Fault {
+    /// Something with the connections of a process, if there are any.
+    fn draw_break(&self, kind: Kind, victim: Pid, dice: &mut Dice) -> Option<Fault> {
         let host = self.processes[victim].host;
         let mut links = Vec::new();
         for other in (0..self.hosts.len()).filter(|other| *other != host) {
@@ -369,7 +384,11 @@ impl<M: Machine> World<M> {
             }
         }
         let span_us = dice.magnitude(2_000, 4_000_000);
-        match kind {
+        let is_of_host = matches!(kind, Kind::Refuse | Kind::Hang);
+        if !is_of_host && self.links_up(&links).is_empty() {
+            return None;
+        }
+        Some(match kind {
             Kind::Reset => Fault::Reset { links },
             Kind::Abort => Fault::Abort { links },
             Kind::Tear => Fault::Tear { links },
@@ -380,7 +399,7 @@ impl<M: Machine> World<M> {
             Kind::HalfOpen => Fault::HalfOpen { links },
             Kind::Refuse => Fault::Refuse { host, span_us },
             _ => Fault::Hang { host, span_us },
-        }
+        })
     }
 
     fn draw_client(&self, kind: Kind, victim: Pid, dice: &mut Dice) -> Option<Fault> {
@@ -435,20 +454,15 @@ impl<M: Machine> World<M> {
             .collect();
         let all: Vec<u64> = seats.iter().map(|(slot, _)| *slot).collect();
         let highest = *all.iter().max()?;
-        match kind {
-            Kind::Vacate if !dead.is_empty() && dice.hit(750_000) => Some(Fault::Vacate {
-                slot: *dice.pick(&dead),
-            }),
-            Kind::Vacate => Some(Fault::Vacate {
-                slot: *dice.pick(&all),
-            }),
-            Kind::AddSlot => {
-                (all.len() < SLOTS_MAX).then_some(Fault::AddSlot { slot: highest + 1 })
-            }
-            _ => Some(Fault::RemoveSlot {
-                slot: *dice.pick(&all),
-            }),
+        if kind == Kind::AddSlot {
+            return (all.len() < SLOTS_MAX).then_some(Fault::AddSlot { slot: highest + 1 });
         }
+        let prefers_dead = kind == Kind::Vacate && !dead.is_empty() && dice.hit(750_000);
+        let slot = *dice.pick(if prefers_dead { &dead } else { &all });
+        self.may_spare(slot).then_some(match kind {
+            Kind::Vacate => Fault::Vacate { slot },
+            _ => Fault::RemoveSlot { slot },
+        })
     }
 
     /// What is left of the storm, in microseconds.

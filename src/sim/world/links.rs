@@ -95,7 +95,6 @@ impl<M: Machine> World<M> {
                 true => leaves + path.lag,
                 false => leaves,
             };
-            let damage = path.damage.take();
             let bytes = HEADER_BYTES + self.buffer.len();
             let is_linked = self.net.state(from, to) == State::Up;
             let arrivals = self.net.transmit(from, to, leaves, bytes);
@@ -106,6 +105,11 @@ impl<M: Machine> World<M> {
                 [None, None] => self.tell_loss(from, to, sent, &parcel, Loss::Unconnected),
                 _ => {}
             }
+            // What never arrives cannot be damaged: the next message is.
+            let damage = match arrivals.0 {
+                [None, None] => None,
+                _ => self.net.path_mut(hosts.0, hosts.1).damage.take(),
+            };
             for at in arrivals.0.into_iter().flatten() {
                 let parcel = match (damage, &parcel) {
                     (Some(damage), _) => self.damage(damage, from, sent),

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use super::{Happening, World};
-use crate::core::durable::{Directory, Identity, Recovered, Standing, Unusable};
+use crate::core::durable::{Directory, DiskError, Identity, Recovered, Standing, Unusable};
 use crate::core::env::Time;
 use crate::core::id::NodeId;
 use crate::core::instrument::sometimes;
 use crate::core::limits::Limits;
 use crate::core::node::{Config, Start};
-use crate::core::store::HistoryLimits;
 use crate::sim::chance::What;
 use crate::sim::check::Violation;
 use crate::sim::check::acceptors::Memory;
@@ -22,7 +21,7 @@ use crate::sim::params::micros;
 use crate::sim::process::{HostId, Outgoing, Pid, Process};
 
 /// Bytes of history that nodes keep: more than any run makes.
-const HISTORY_BYTES: u64 = 1 << 40;
+pub(super) const HISTORY_BYTES: u64 = 1 << 40;
 
 /// The name of the cluster.
 const CLUSTER: &str = "sim";
@@ -42,10 +41,13 @@ pub struct Mount {
     pub device: Option<Device>,
     /// Disks that there were before.
     devices: u64,
+    /// The process that writes to it, or has been the last to do so, and how often that was started
+    /// before.
+    pub(super) holder: Option<(Pid, u32)>,
     /// The process that may come back with what it holds, and the members that it knew of.
     pub sleeper: Option<(Pid, Vec<Vec<NodeId>>)>,
-    /// Whether somebody has done something to it that no disk does that works.
-    pub is_damaged: bool,
+    /// What somebody has done to it that no disk does that works.
+    pub harm: Option<Harm>,
     /// How often somebody has begun to read it.
     reads: u64,
     /// What was read there, while that takes its time.
@@ -54,14 +56,34 @@ pub struct Mount {
     pub relapse: Option<(u64, Fate)>,
 }
 
+/// How a disk was damaged, and what is to be expected of whoever reads it.
+#[derive(Debug)]
+pub enum Harm {
+    /// It must be refused.
+    Surely,
+    /// A log is missing: it must be refused, unless all is remembered without it that was before.
+    Log(Memory),
+    /// It may be that nobody can notice it: a former snapshot stands in for the newest one, or the
+    /// power went later, and something older has come to the place of what was damaged.
+    Perhaps,
+}
+
 /// That processes come back, as a sentence.
-const READABLE: &str = "what a crash leaves on a disk that works can be read";
+pub(super) const READABLE: &str = "what a crash leaves on a disk that works can be read";
 
 /// How long it takes until somebody has seen to a disk that failed when it was read.
 const REPAIR: Duration = micros(100_000);
 
 /// How long a process stays away that has died while it came back.
 const RELAPSE: Duration = micros(20_000);
+
+/// Who a process is when it is started once more.
+fn next_life(identity: &Identity) -> Identity {
+    Identity {
+        boot: identity.boot.saturating_add(1),
+        ..identity.clone()
+    }
+}
 
 impl<M: Machine> World<M> {
     /// The program is started on a host, unless it runs there: who has left something on its disk
@@ -75,11 +97,21 @@ impl<M: Machine> World<M> {
             return;
         };
         let directory = Directory::on(device.handle(Lane::Log, self.now));
-        match self.read(&directory) {
+        let read = self.read(&directory);
+        if let Ok(found) = &read {
+            let identity = found.as_ref().map(|(identity, _)| identity);
+            if let Err(violation) = self.check_identity(host, identity) {
+                self.accuse(violation);
+            }
+        }
+        match read {
             Ok(None) => {
                 self.start(host);
             }
             Ok(Some((identity, recovered))) => {
+                if let Err(violation) = self.check_harm(host, &recovered) {
+                    self.accuse(violation);
+                }
                 let mount = &mut self.mounts[host];
                 mount.reads += 1;
                 let nth = mount.reads;
@@ -99,14 +131,11 @@ impl<M: Machine> World<M> {
                 }));
                 self.queue.push(at, happening);
             }
-            Err(Unusable::Disk(_)) if device.take_failed() => {
-                device.stop(self.now);
-                device.mend();
-                let at = self.now + REPAIR;
-                self.queue.push(at, Happening::Start { host });
+            Err(Unusable::Disk(error)) if device.take_failed() => {
+                self.start_after_repair(host, &device, &error);
             }
             Err(error) => {
-                if !self.mounts[host].is_damaged {
+                if self.mounts[host].harm.is_none() {
                     let detail = format!("host {host} at {} ms: {error}", self.now.0 / 1000);
                     self.accuse(Violation::new(READABLE, detail));
                 }
@@ -118,7 +147,20 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// What the process reads that comes back: who it was, and what.
+    /// A process cannot read its disk, or not write what it has to before it begins: it says so and
+    /// ends, and is started again when somebody has seen to the disk.
+    fn start_after_repair(&mut self, host: HostId, device: &Device, error: &DiskError) {
+        sometimes!(DiskFailsInRecovery);
+        let why = error.to_string();
+        self.tell(Place::World, || Happened::Unstarted { host, why: &why });
+        device.stop(self.now);
+        device.mend();
+        let at = self.now + REPAIR;
+        self.queue.push(at, Happening::Start { host });
+    }
+
+    /// What the process reads that comes back: who it was, and what. It writes down who it is from
+    /// now on.
     fn read(
         &self,
         directory: &Directory<Handle>,
@@ -127,11 +169,7 @@ impl<M: Machine> World<M> {
             return Ok(None);
         };
         let recovered = directory.recover(identity.id, self.history_limits())?;
-        let identity = Identity {
-            boot: identity.boot.saturating_add(1),
-            ..identity
-        };
-        directory.identify(&identity)?;
+        directory.identify(&next_life(&identity))?;
         Ok(Some((identity, recovered)))
     }
 
@@ -145,6 +183,7 @@ impl<M: Machine> World<M> {
             recovered,
             ..
         } = *waking;
+        let identity = next_life(&identity);
         let (id, boot) = (identity.id, identity.boot);
         let start = Start::Resume {
             cluster: CLUSTER.to_owned(),
@@ -152,15 +191,24 @@ impl<M: Machine> World<M> {
             records: recovered.records,
         };
         let device = mount.device.clone().expect("it was read");
-        let sleeper = mount.sleeper.take();
-        mount.is_damaged = false;
+        let tail = Some(recovered.tail);
         let storage = Storage::on(
-            device,
+            device.clone(),
             identity,
-            Some(recovered.tail),
+            tail,
             self.params.log_bytes,
             self.now,
         );
+        let storage = match storage {
+            Ok(storage) => storage,
+            Err(error) => {
+                device.take_failed();
+                return self.start_after_repair(host, &device, &error);
+            }
+        };
+        let mount = &mut self.mounts[host];
+        let sleeper = mount.sleeper.take();
+        mount.harm = None;
         sometimes!(ComesBack);
         self.remains.comes_back(id);
         let pid = self.add_process(host, id, boot, start, storage);
@@ -174,70 +222,6 @@ impl<M: Machine> World<M> {
         }
         if let Some(place) = self.core.iter_mut().find(|core| **core == former) {
             *place = pid;
-        }
-    }
-
-    /// Whoever comes back remembers what it must; and what it remembers is durable, or it could forget
-    /// it in its next life.
-    fn check_memory(&mut self, pid: Pid) {
-        if self.is_given_up(pid) {
-            return;
-        }
-        let process = &self.processes[pid];
-        let id = process.id;
-        let checkpoint = process.machine.as_ref().and_then(M::checkpoint);
-        let (Some(checkpoint), Some(device)) = (checkpoint, process.storage.device()) else {
-            return;
-        };
-        let view = process.machine.as_ref().and_then(M::view);
-        let applied = view.map(|view| view.applied).unwrap_or_default();
-        let memory = Memory::of(applied, &checkpoint.memory);
-        let durable = self.memory_on(&device.worst(self.now), id);
-        let judged = durable.and_then(|durable| self.observer.comes_back(id, &memory, &durable));
-        if let Err(violation) = judged {
-            self.accuse(violation);
-        }
-    }
-
-    /// What a process would remember that came back with this disk.
-    fn memory_on(&self, device: &Device, id: NodeId) -> Result<Memory, Violation> {
-        let directory = Directory::on(device.handle(Lane::Log, self.now));
-        match directory.recover(id, self.history_limits()) {
-            Ok(recovered) => Ok(Memory::of(recovered.state.applied(), &recovered.records)),
-            Err(error) => {
-                let detail = format!(
-                    "{id} at {} ms, after a loss of power: {error}",
-                    self.now.0 / 1000
-                );
-                Err(Violation::new(READABLE, detail))
-            }
-        }
-    }
-
-    /// Should the power go now everywhere, everybody would remember what it must.
-    pub(in crate::sim) fn check_disks(&self) -> Result<(), Violation> {
-        for mount in self.mounts.iter().filter(|mount| !mount.is_damaged) {
-            let Some(device) = &mount.device else {
-                continue;
-            };
-            let worst = device.worst(self.now);
-            let directory = Directory::on(worst.handle(Lane::Log, self.now));
-            let identity = directory.identity().map_err(|error| {
-                let detail = format!("at the end, after a loss of power: {error}");
-                Violation::new(READABLE, detail)
-            })?;
-            if let Some(Identity { id, .. }) = identity {
-                let memory = self.memory_on(&worst, id)?;
-                self.observer.remembers(id, &memory)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn history_limits(&self) -> HistoryLimits {
-        HistoryLimits {
-            revs: self.params.history_revs.max(1),
-            bytes: HISTORY_BYTES,
         }
     }
 
@@ -261,7 +245,11 @@ impl<M: Machine> World<M> {
         match fate {
             Fate::Gone => self.lose_disk(host),
             Fate::Written => device.stop(self.now),
-            Fate::Synced => device.lose_power(self.now),
+            Fate::Synced => {
+                device.lose_power(self.now);
+                let harm = &mut self.mounts[host].harm;
+                *harm = harm.take().map(|_| Harm::Perhaps);
+            }
         }
     }
 
@@ -299,8 +287,9 @@ impl<M: Machine> World<M> {
     fn lose_disk(&mut self, host: HostId) {
         let mount = &mut self.mounts[host];
         mount.device = None;
+        mount.holder = None;
         mount.sleeper = None;
-        mount.is_damaged = false;
+        mount.harm = None;
     }
 
     /// Starts a process on a host. The first one founds the cluster; others are told the addresses
@@ -356,7 +345,8 @@ impl<M: Machine> World<M> {
             through: Vec::new(),
             standing: Standing::Whole,
         };
-        Storage::on(device, identity, None, self.params.log_bytes, self.now)
+        let storage = Storage::on(device, identity, None, self.params.log_bytes, self.now);
+        storage.expect("there is no log to be opened")
     }
 
     pub(super) fn add_process(
@@ -372,6 +362,7 @@ impl<M: Machine> World<M> {
         let mut config = self.config(pid, id, host, start);
         config.boot = boot;
         config.durable = storage.device().is_some();
+        self.mounts[host].holder = config.durable.then_some((pid, boot));
         let machine = M::new(config, &self.shared);
         let mut process =
             Process::new(who, host, id, machine, self.now, &self.chance, &self.params);
@@ -560,6 +551,6 @@ impl<M: Machine> World<M> {
         };
         let mount = &self.mounts[self.processes[pid].host];
         let sleeps = mount.sleeper.as_ref().is_some_and(|(one, _)| *one == pid);
-        self.processes[pid].is_alive() || (sleeps && !mount.is_damaged)
+        self.processes[pid].is_alive() || (sleeps && mount.harm.is_none())
     }
 }

@@ -5,6 +5,7 @@ mod healing;
 mod lineages;
 mod links;
 mod lives;
+mod memory;
 mod sessions;
 mod telling;
 mod turns;
@@ -40,7 +41,7 @@ use crate::core::protocol::client::Response;
 
 pub use happening::Happening;
 pub use links::Parcel;
-pub use lives::Mount;
+pub use lives::{Harm, Mount};
 pub use sessions::{Actor, Conn};
 
 /// Events after which a run counts as running away: a hundred times a usual one.

@@ -285,6 +285,13 @@ async fn a_member_that_cannot_write_stops_and_the_others_go_on() {
     let mut members = cluster(&place, &["--data-log", "128K"], limit).await;
     let mut acknowledged = BTreeMap::new();
     let load = Load::start(&members, 0);
+    // It comes to that soon, however slow the disk is.
+    let large = client(&[&members[0].addr]).await;
+    for n in 0..200 {
+        let path = format!("/large/{n}");
+        let set = large.set(&path, vec![7; 1024], Condition::MISSING).await;
+        set.expect("a majority is there");
+    }
     let mut last = members.pop().expect("there are three");
     assert_eq!(last.code().await, Some(3));
     assert!(last.log().contains("cannot write to the data directory"));

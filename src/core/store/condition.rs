@@ -15,7 +15,7 @@ const NEVER: i64 = REV_DIR - 1;
 /// The original's condition of revision 17 is that the file has no *later* one: a file that was
 /// deleted meanwhile may be written. Who has read revision 17 and wants to replace just that says so.
 /// One number holds all of them, and those of the original as the original writes them: what is
-/// below [`NEVER`] is an exact one, mirrored.
+/// below all of these is an exact one, mirrored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Condition(i64);
 

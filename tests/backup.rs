@@ -57,7 +57,7 @@ fn is(error: &Error, code: ErrorCode) -> bool {
 #[tokio::test]
 async fn what_is_restored_is_what_was_dumped_and_revisions_go_on_above_it() {
     let place = Place::new();
-    let file = place.file("dump");
+    let file = place.within("dump");
     let servers = guide_cluster(&[]).await;
     let client = connect(&[&servers[0].addr]).await.unwrap();
     let values: [&[u8]; 4] = [
@@ -153,7 +153,7 @@ async fn what_is_restored_is_what_was_dumped_and_revisions_go_on_above_it() {
 #[tokio::test]
 async fn a_cluster_with_files_is_not_touched_unless_told() {
     let place = Place::new();
-    let file = place.file("dump");
+    let file = place.within("dump");
     let (server, client) = cluster(&[]).await;
     client.set("/a", "1", Condition::ALWAYS).await.unwrap();
     dump(&server.addr, &file).await;
@@ -187,7 +187,7 @@ async fn a_cluster_with_files_is_not_touched_unless_told() {
 #[tokio::test]
 async fn what_is_no_whole_dump_is_refused_with_the_line_before_anything_happens() {
     let place = Place::new();
-    let file = place.file("dump");
+    let file = place.within("dump");
     let (server, client) = cluster(&[]).await;
     for n in 0..20 {
         client
@@ -266,9 +266,9 @@ async fn what_a_process_without_a_majority_knows_can_be_saved() {
 #[tokio::test]
 async fn secrets_are_asked_for_as_by_other_commands() {
     let place = Place::new();
-    let file = place.file("dump");
+    let file = place.within("dump");
     let addr = format!("127.0.0.1:{}", free_port());
-    let log = File::create(place.file("log")).unwrap();
+    let log = File::create(place.within("log")).unwrap();
     let mut server = Command::new(env!("CARGO_BIN_EXE_doozerd"))
         .args(["-w", "false", "-l", &addr])
         .env("DOOZER_RWSECRET", "rw")
@@ -299,7 +299,7 @@ async fn secrets_are_asked_for_as_by_other_commands() {
             .contains("permission denied")
     );
     doozer(&rw, &["restore", &file]).await;
-    let journal = place.file("journal");
+    let journal = place.within("journal");
     let mut following = Following::start(&ro, &journal);
     following.reach(Rev(1_000_000_000)).await;
     server.kill().unwrap();
@@ -310,7 +310,7 @@ async fn secrets_are_asked_for_as_by_other_commands() {
 async fn a_hundred_thousand_files_are_dumped_and_restored() {
     const FILES: usize = 100_000;
     let place = Place::new();
-    let file = place.file("dump");
+    let file = place.within("dump");
     let (server, client) = cluster(&[]).await;
     fill(&client, FILES).await;
     // One consistent revision, whatever is written meanwhile.

@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 
 /// Runs this until the system was asked to make all of these durable.
 async fn asks_to_sync(place: &Place, arguments: &[&str], expected: &[PathBuf]) {
-    let (log, traced) = (place.dir("log"), place.dir("traced"));
+    let (log, traced) = (place.within("log"), place.within("traced"));
     let before = format!("exec strace -D -f -y -qq -e trace=fsync -o {traced} \"$0\" \"$@\";");
     let mut child = spawn(arguments, &before, Path::new(&log));
     let begin = Instant::now();
@@ -45,7 +45,7 @@ async fn the_names_of_new_directories_and_what_is_set_aside_are_made_durable() {
     }
     let place = Place::new();
     let addr = format!("127.0.0.1:{}", free_port());
-    let root = Path::new(&place.dir(""))
+    let root = Path::new(&place.within(""))
         .canonicalize()
         .expect("it is there");
     let dir = root.join("a/b/data");

@@ -240,9 +240,9 @@ async fn a_directory_belongs_to_one_process_of_one_cluster_at_one_address() {
     assert!(said.contains("--moved"), "{said}");
     let said = refused(&["--data-dir", &dir, "--advertise", &moved]);
     assert!(said.contains("--moved"), "{said}");
-    let said = refused(&["--data-dir", &place.dir(""), "-l", &moved]);
+    let said = refused(&["--data-dir", &place.within(""), "-l", &moved]);
     assert!(said.contains("no identity file"), "{said}");
-    let said = refused(&["--data-dir", &place.dir("new"), "-l", "127.0.0.1:0"]);
+    let said = refused(&["--data-dir", &place.within("new"), "-l", "127.0.0.1:0"]);
     assert!(said.contains("give a port"), "{said}");
 
     member.child = spawn(
@@ -293,23 +293,30 @@ async fn a_member_that_cannot_write_stops_and_the_others_go_on() {
         set.expect("a majority is there");
     }
     let mut last = members.pop().expect("there are three");
-    assert_eq!(last.code().await, Some(3));
-    assert!(last.log().contains("cannot write to the data directory"));
-    assert!(last.log().contains("File too large"), "{}", last.log());
-    sleep(LOAD).await;
+    stops_alone(&mut last, &members, "File too large").await;
     load.stop(&mut acknowledged).await;
     check(&members, &acknowledged).await;
-    let client = client(&[&members[0].addr]).await;
-    client
-        .set("/after", "x", Condition::MISSING)
-        .await
-        .expect("a majority is there");
 
     // With room on the disk again, it comes back with all it has promised.
     last.again();
     last.says(" ready: ").await;
     members.push(last);
     check(&members, &acknowledged).await;
+}
+
+/// The member stops with this reason, and the others go on.
+async fn stops_alone(member: &mut Member, others: &[Member], reason: &str) {
+    assert_eq!(member.code().await, Some(3));
+    let stopped = Instant::now();
+    let log = member.log();
+    assert!(log.contains("cannot write to the data directory"), "{log}");
+    assert!(log.contains(reason), "{log}");
+    let addrs: Vec<&str> = others.iter().map(|other| other.addr.as_str()).collect();
+    let set = client(&addrs).await;
+    let set = set.set("/after", "x", Condition::MISSING).await;
+    set.expect("a majority is there");
+    println!("the others write {:?} later", stopped.elapsed());
+    sleep(LOAD).await;
 }
 
 /// Starts a member whose disk fails from the n-th call of this kind on, and what comes after it as
@@ -322,14 +329,7 @@ async fn stops_when_the_disk_fails(call: &str, nth: u32) {
     let mut acknowledged = BTreeMap::new();
     let load = Load::start(&members, 0);
     let mut last = members.pop().expect("there are three");
-    assert_eq!(last.code().await, Some(3));
-    let log = last.log();
-    assert!(log.contains("cannot write to the data directory"), "{log}");
-    assert!(log.contains("Input/output error"), "{log}");
-    let client = client(&[&members[0].addr, &members[1].addr]).await;
-    let set = client.set("/after", "x", Condition::MISSING).await;
-    set.expect("a majority is there");
-    sleep(LOAD).await;
+    stops_alone(&mut last, &members, "Input/output error").await;
     load.stop(&mut acknowledged).await;
     check(&members, &acknowledged).await;
 
@@ -399,7 +399,7 @@ async fn a_member_whose_disk_is_full_stops_at_once_and_the_others_go_on() {
     let place = Place::new();
     let port = free_port();
     let last = format!("127.0.0.3:{port}");
-    let dir = place.dir(&last);
+    let dir = place.within(&last);
     let small = Small::mount(&dir);
     // Who may not mount anything may do so in a namespace of its own, where it ends with the process.
     let inside = format!(
@@ -421,16 +421,7 @@ async fn a_member_whose_disk_is_full_stops_at_once_and_the_others_go_on() {
     sleep(LOAD / 4).await;
     let ballast = small.as_ref().map(Small::fill);
     let mut last = members.pop().expect("there are three");
-    assert_eq!(last.code().await, Some(3));
-    let stopped = Instant::now();
-    let log = last.log();
-    assert!(log.contains("cannot write to the data directory"), "{log}");
-    assert!(log.contains("No space left on device"), "{log}");
-    let client = client(&[&members[0].addr, &members[1].addr]).await;
-    let set = client.set("/after", "x", Condition::MISSING).await;
-    set.expect("a majority is there");
-    println!("the others write {:?} later", stopped.elapsed());
-    sleep(LOAD).await;
+    stops_alone(&mut last, &members, "No space left on device").await;
     load.stop(&mut acknowledged).await;
     check(&members, &acknowledged).await;
 

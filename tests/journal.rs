@@ -109,7 +109,7 @@ fn expected(
 #[tokio::test]
 async fn a_journal_that_is_killed_under_load_and_a_lost_cluster_lose_nothing_that_was_saved() {
     let place = Place::new();
-    let dir = place.file("journal");
+    let dir = place.within("journal");
     let mut servers = guide_cluster(&[]).await;
     let addrs: Vec<String> = servers.iter().map(|server| server.addr.clone()).collect();
     let uri = format!("doozer:?ca={}", addrs.join("&ca="));
@@ -211,7 +211,7 @@ async fn a_journal_that_is_killed_under_load_and_a_lost_cluster_lose_nothing_tha
 #[tokio::test]
 async fn a_journal_that_falls_behind_says_what_is_lost_and_begins_again() {
     let place = Place::new();
-    let dir = place.file("journal");
+    let dir = place.within("journal");
     let (server, client) = cluster(&["-hist", "50"]).await;
     client.set("/a", "1", Condition::ALWAYS).await.unwrap();
     let mut following = Following::start(&server.addr, &dir);
@@ -242,7 +242,7 @@ async fn a_journal_that_falls_behind_says_what_is_lost_and_begins_again() {
 #[tokio::test]
 async fn a_journal_waits_for_a_cluster_that_stands_still() {
     let place = Place::new();
-    let dir = place.file("journal");
+    let dir = place.within("journal");
     let (server, client) = cluster(&[]).await;
     let mut following = Following::start(&server.addr, &dir);
     let rev = client.set("/a", "1", Condition::ALWAYS).await.unwrap();
@@ -263,7 +263,7 @@ async fn a_journal_that_nobody_listens_to_goes_on_saving() {
     let (server, client) = cluster(&[]).await;
     for has_errors in [true, false] {
         let place = Place::new();
-        let dir = place.file("journal");
+        let dir = place.within("journal");
         let mut journal = command(&server.addr, &["--json", "journal", &dir]);
         let mut journal = journal.spawn().unwrap();
         let mut out = BufReader::new(journal.stdout.take().unwrap());
@@ -298,7 +298,7 @@ async fn a_journal_that_nobody_listens_to_goes_on_saving() {
 #[tokio::test]
 async fn a_journal_goes_on_where_a_connection_may_have_few_requests_open() {
     let place = Place::new();
-    let dir = place.file("journal");
+    let dir = place.within("journal");
     let (server, client) = cluster(&["-max-requests", "20"]).await;
     let mut following = Following::start(&server.addr, &dir);
     following.reach(Rev(1)).await;

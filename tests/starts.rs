@@ -48,11 +48,11 @@ impl Person {
             .stderr(Stdio::from(end()))
             .spawn()
             .expect("doozerd starts");
-        let log = place.dir(&format!("{addr}.stderr"));
+        let log = place.within(&format!("{addr}.stderr"));
         File::create(&log).expect("a file can be made");
         let member = Member {
             addr: addr.to_owned(),
-            dir: place.dir(addr),
+            dir: place.within(addr),
             log: log.into(),
             child,
             id: String::new(),
@@ -81,8 +81,8 @@ impl Person {
 
 /// A process that is started by a command, and what it says on standard output.
 async fn commanded(place: &Place, addr: &str, command: &[&str]) -> (Member, String) {
-    let log = place.dir(&format!("{addr}.stderr"));
-    let said = place.dir(&format!("{addr}.stdout"));
+    let log = place.within(&format!("{addr}.stderr"));
+    let said = place.within(&format!("{addr}.stdout"));
     let child = Command::new(env!("CARGO_BIN_EXE_doozerd"))
         .args(["-w", "false"])
         .args(command)
@@ -94,7 +94,7 @@ async fn commanded(place: &Place, addr: &str, command: &[&str]) -> (Member, Stri
         .expect("doozerd starts");
     let mut member = Member {
         addr: addr.to_owned(),
-        dir: place.dir(addr),
+        dir: place.within(addr),
         log: log.into(),
         child,
         id: String::new(),
@@ -117,7 +117,7 @@ async fn a_cluster_is_founded_and_joined_by_name_and_comes_back_by_its_directory
     let place = Place::new();
     let port = free_port();
     let (first, second) = (format!("127.0.0.1:{port}"), format!("127.0.0.2:{port}"));
-    let (one, two) = (place.dir(&first), place.dir(&second));
+    let (one, two) = (place.within(&first), place.within(&second));
     let found = ["init", &one, "-l", &first, "-c", "named"];
     let (mut founder, said) = commanded(&place, &first, &found).await;
     assert_eq!(said, "New doozer cluster created.\n");
@@ -155,7 +155,7 @@ async fn who_has_only_begun_to_join_goes_on_with_that() {
     let place = Place::new();
     let port = free_port();
     let (first, second) = (format!("127.0.0.1:{port}"), format!("127.0.0.2:{port}"));
-    let (dir, log) = (place.dir(&second), place.dir("log"));
+    let (dir, log) = (place.within(&second), place.within("log"));
     let join = ["join", &dir, &first, "-l", &second, "-c", "later"];
     let mut child = spawn(&join, "", Path::new(&log));
     let begin = Instant::now();
@@ -190,18 +190,18 @@ async fn who_has_only_begun_to_join_goes_on_with_that() {
 #[test]
 fn an_empty_directory_alone_founds_nothing() {
     let place = Place::new();
-    for dir in [place.dir("none"), place.dir("")] {
+    for dir in [place.within("none"), place.within("")] {
         let said = refused(&["--data-dir", &dir]);
         for part in ["doozerd init", "doozerd join", "no terminal"] {
             assert!(said.contains(part), "{said}");
         }
     }
-    assert!(!Path::new(&place.dir("none")).exists());
-    assert!(!Path::new(&place.dir("lock")).exists());
-    let said = refused(&["repair", &place.dir("none")]);
+    assert!(!Path::new(&place.within("none")).exists());
+    assert!(!Path::new(&place.within("lock")).exists());
+    let said = refused(&["repair", &place.within("none")]);
     assert!(said.contains("nothing to repair"), "{said}");
-    fs::write(place.dir("letter"), "dear").expect("it can be written");
-    let said = refused(&["init", &place.dir(""), "-l", "127.0.0.1:1"]);
+    fs::write(place.within("letter"), "dear").expect("it can be written");
+    let said = refused(&["init", &place.within(""), "-l", "127.0.0.1:1"]);
     assert!(said.contains("not empty"), "{said}");
 }
 
@@ -210,7 +210,7 @@ async fn a_person_on_a_terminal_is_asked() {
     let place = Place::new();
     let port = free_port();
     let (first, second) = (format!("127.0.0.1:{port}"), format!("127.0.0.2:{port}"));
-    let dir = place.dir(&first);
+    let dir = place.within(&first);
     let (mut person, mut founder) = Person::at(&["--data-dir", &dir], &place, &first);
     person.sees("Enter host:port> ");
     person.seen.clear();
@@ -226,7 +226,7 @@ async fn a_person_on_a_terminal_is_asked() {
         format!("{first}\r\nInitialize or join? [ij] i\r\nNew doozer cluster created.\r\n");
     assert_eq!(person.seen, screen);
 
-    let dir = place.dir(&second);
+    let dir = place.within(&second);
     let (mut person, _joiner) = Person::at(&["--data-dir", &dir], &place, &second);
     person.sees("> ");
     person.types(&second);
@@ -244,7 +244,7 @@ async fn a_person_on_a_terminal_is_asked() {
     person.sees(&format!("listening on {second}"));
 
     founder.kill();
-    let dir = place.dir(&first);
+    let dir = place.within(&first);
     let (mut person, _founder) = Person::at(&["--data-dir", &dir], &place, &first);
     person.sees(&format!("listening on {first}"));
     assert!(!person.seen.contains("Enter"), "{}", person.seen);
@@ -323,7 +323,7 @@ async fn a_damaged_directory_is_refused_and_its_process_repaired() {
 fn a_directory_that_was_repaired_before_can_be_repaired_without_its_identity() {
     let place = Place::new();
     let addr = format!("127.0.0.1:{}", free_port());
-    let (dir, log) = (place.dir(&addr), place.dir("log"));
+    let (dir, log) = (place.within(&addr), place.within("log"));
     let root = Path::new(&dir);
     // What the repair has left, and what its process has written since.
     let id = NodeId([7; 10]).to_string();
@@ -373,7 +373,7 @@ async fn put_back(starts: usize, others_restart: bool) {
     let addrs: Vec<String> = members.iter().map(|member| member.addr.clone()).collect();
     let mut last = members.pop().expect("there are three");
     last.stop();
-    let (dir, kept) = (last.dir.clone(), place.dir("kept"));
+    let (dir, kept) = (last.dir.clone(), place.within("kept"));
     copy(Path::new(&dir), Path::new(&kept));
     let at = client(&[&addrs[0], &addrs[1]]).await;
     for nth in 0..starts {

@@ -1,47 +1,22 @@
 //! A directory for the files of a test, the client as people run it, and a small cluster.
 
+#[path = "../processes/place.rs"]
+mod directory;
+
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use std::time::Duration;
 
 use doozer::client::Client;
 use doozer::core::id::Rev;
 
+pub use directory::Place;
+
 use super::processes::{Server, connect, free_port};
 
 /// How long anything may take. Far more than it takes.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A directory of this test run.
-pub struct Place(pub PathBuf);
-
-impl Place {
-    pub fn new() -> Place {
-        static GIVEN: AtomicU32 = AtomicU32::new(0);
-        let nth = GIVEN.fetch_add(1, Ordering::Relaxed);
-        let name = format!("backup-{}-{nth}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&path).expect("it can be made");
-        Place(path)
-    }
-
-    pub fn file(&self, name: &str) -> String {
-        let path = self.0.join(name);
-        path.to_str().expect("a name of ours").to_owned()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-}
 
 pub fn command(addr: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_doozer"));

@@ -2,50 +2,25 @@
 
 #![allow(dead_code, reason = "each test uses what it needs")]
 
+#[path = "../processes/place.rs"]
+mod place;
 #[path = "../processes/port.rs"]
 mod port;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use doozer::client::{Address, Client, Condition, Options, Uri};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
 
+pub use place::Place;
 pub use port::free_port;
 
 /// How long anything may take. Far more than it takes.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A directory of this test run.
-pub struct Place(PathBuf);
-
-impl Place {
-    pub fn new() -> Place {
-        static GIVEN: AtomicU32 = AtomicU32::new(0);
-        let nth = GIVEN.fetch_add(1, Ordering::Relaxed);
-        let name = format!("durable-{}-{nth}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        std::fs::create_dir_all(&path).expect("it can be made");
-        Place(path)
-    }
-
-    pub fn dir(&self, name: &str) -> String {
-        let path = self.0.join(name);
-        path.to_str().expect("a name of ours").to_owned()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
-}
 
 /// A process with a data directory.
 pub struct Member {
@@ -59,7 +34,7 @@ pub struct Member {
 impl Member {
     /// Starts one for the first time.
     pub async fn start(place: &Place, addr: &str, arguments: &[&str], before: &str) -> Member {
-        let dir = place.dir(addr);
+        let dir = place.within(addr);
         let log = PathBuf::from(format!("{dir}.stderr"));
         let mut all = vec!["-l", addr, "--data-dir", &dir];
         all.extend(arguments);
